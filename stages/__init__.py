@@ -1,0 +1,1 @@
+"""The pipeline's stages: data, features, neighbors, structure, train, attack, tables."""

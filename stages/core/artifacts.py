@@ -1,0 +1,276 @@
+"""Every artifact that one stage hands to another: its schema, its reader and its writer.
+
+Tensors are safetensors with a SHA-256 of their content in the header, tables are Parquet with page checksums.
+A reader raises ArtifactError for a file that is absent, truncated, altered or out of its schema.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from stages.core.errors import ArtifactError
+from stages.core.files import atomic
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Decoded images (N, 3, H, W) uint8, labels (N,) int64 (-1: unlabelled) and the class names by label."""
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def content_hash(self) -> str:
+        """SHA-256 of pixels and labels: the same whichever source, format or class spelling they came by."""
+        return _content_hash({"images": self.images, "labels": self.labels})
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Anchors' companions (N, m) int64 and structure vectors P_x (N, m) float32, rows summing to 1 (Eq. 2)."""
+
+    neighbors: Tensor
+    structure: Tensor
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Nearest first: ids (N, k) int64 and Euclidean distances (N, k) float64; no anchor lists itself."""
+
+    neighbors: Tensor
+    distances: Tensor
+
+
+OUTCOME_SCHEMA = pa.schema(
+    [
+        ("attack", pa.string()),
+        ("index", pa.int64()),
+        ("label", pa.int64()),
+        ("clean_prediction", pa.int64()),
+        ("adversarial_prediction", pa.int64()),
+        ("robust", pa.bool_()),
+        ("linf", pa.float32()),
+        ("l2", pa.float32()),
+    ]
+)
+
+
+def write_images(path: Path, images: ImageSet) -> None:
+    """Write an image set after checking it."""
+    check_images(images, str(path))
+    write_tensors(
+        path, {"images": images.images, "labels": images.labels}, {"classes": json.dumps(list(images.classes))}
+    )
+
+
+def read_images(path: Path) -> ImageSet:
+    """Read an image set, checksum, shape and label range verified."""
+    tensors, metadata = read_tensors(path, {"images", "labels"})
+    images = ImageSet(tensors["images"], tensors["labels"], tuple(json.loads(metadata["classes"])))
+    check_images(images, str(path))
+    return images
+
+
+def check_images(images: ImageSet, name: str) -> None:
+    """Raise unless images are uint8 (N, 3, H, W), and labels (N,) int64 name a class or are all -1."""
+    shape, labels = tuple(images.images.shape), images.labels
+    if images.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[0] == 0:
+        raise ArtifactError(
+            f"{name}: images must be uint8 (N, 3, H, W), N > 0; these are {images.images.dtype} {shape}"
+        )
+    if labels.dtype != torch.int64 or tuple(labels.shape) != shape[:1]:
+        raise ArtifactError(
+            f"{name}: labels must be int64 ({shape[0]},); these are {labels.dtype} {tuple(labels.shape)}"
+        )
+    if bool((labels == UNLABELLED).all()):
+        return
+    low, high, classes = int(labels.min()), int(labels.max()), len(images.classes)
+    if low < 0 or high >= classes:
+        raise ArtifactError(
+            f"{name}: labels must lie in [0, {classes}) for {classes} classes; they span [{low}, {high}]"
+        )
+
+
+def write_weights(path: Path, weights: dict[str, Tensor], architecture: dict[str, Any]) -> None:
+    """Write a model's weights with the architecture that holds them, a JSON object, in the header."""
+    write_tensors(path, weights, {"architecture": json.dumps(architecture, sort_keys=True)})
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read (weights, architecture), checksum verified."""
+    tensors, metadata = read_tensors(path, set())
+    if "architecture" not in metadata:
+        raise ArtifactError(f"{path}: the header names no architecture; write checkpoints with write_weights")
+    return tensors, json.loads(metadata["architecture"])
+
+
+def write_embeddings(path: Path, embeddings: Tensor) -> None:
+    """Write embeddings (N, D) float32, row i of image i."""
+    if not bool(embeddings.isfinite().all()):
+        raise ArtifactError(f"{path}: an embedding is not finite; the feature network diverged, lower its lr")
+    write_table(path, pa.table({"index": np.arange(len(embeddings)), "embedding": _list_column(embeddings)}))
+
+
+def read_embeddings(path: Path) -> Tensor:
+    """Read embeddings (N, D) float32."""
+    embeddings = _matrix(path, read_indexed(path), "embedding")
+    if not bool(embeddings.isfinite().all()):
+        raise ArtifactError(f"{path}: an embedding is not finite; rebuild it with `snakemake -R embed`")
+    return embeddings
+
+
+def write_neighbors(path: Path, neighbors: Neighbors) -> None:
+    """Write the neighbor lists and their distances."""
+    check_neighbors(neighbors.neighbors, len(neighbors.neighbors), str(path))
+    columns = {
+        "index": np.arange(len(neighbors.neighbors)),
+        "neighbors": _list_column(neighbors.neighbors),
+        "distances": _list_column(neighbors.distances),
+    }
+    write_table(path, pa.table(columns))
+
+
+def read_neighbors(path: Path) -> Neighbors:
+    """Read neighbor lists and distances, ids checked."""
+    table = read_indexed(path)
+    neighbors = Neighbors(_matrix(path, table, "neighbors"), _matrix(path, table, "distances"))
+    check_neighbors(neighbors.neighbors, len(neighbors.neighbors), str(path))
+    return neighbors
+
+
+def write_structure(path: Path, structure: Structure) -> None:
+    """Write companions and structure vectors after checking them."""
+    _check_structure(structure, str(path))
+    columns = {
+        "index": np.arange(len(structure.neighbors)),
+        "neighbors": _list_column(structure.neighbors),
+        "structure": _list_column(structure.structure),
+    }
+    write_table(path, pa.table(columns))
+
+
+def read_structure(path: Path) -> Structure:
+    """Read companions and structure vectors, ids and row sums checked."""
+    table = read_indexed(path)
+    structure = Structure(_matrix(path, table, "neighbors"), _matrix(path, table, "structure"))
+    _check_structure(structure, str(path))
+    return structure
+
+
+def _check_structure(structure: Structure, name: str) -> None:
+    check_neighbors(structure.neighbors, len(structure.neighbors), name)
+    sums = structure.structure.double().sum(dim=1)
+    if not bool(((sums - 1).abs() < 1e-4).all()) or bool((structure.structure < 0).any()):
+        raise ArtifactError(
+            f"{name}: structure vectors must be non-negative and sum to 1; rebuild with `snakemake -R structure`"
+        )
+
+
+def check_neighbors(neighbors: Tensor, num_images: int, name: str) -> None:
+    """Raise unless neighbors (N, m) holds valid ids and no anchor lists itself."""
+    if int(neighbors.min()) < 0 or int(neighbors.max()) >= num_images:
+        raise ArtifactError(
+            f"{name}: neighbor ids must lie in [0, {num_images}); rebuild with `snakemake -R neighbors`"
+        )
+    if bool((neighbors == torch.arange(len(neighbors)).unsqueeze(1)).any()):
+        raise ArtifactError(f"{name}: an anchor lists itself as its neighbor; rebuild with `snakemake -R neighbors`")
+
+
+def write_outcomes(path: Path, outcomes: pa.Table) -> None:
+    """Write per-example attack outcomes (OUTCOME_SCHEMA)."""
+    write_table(path, outcomes.cast(OUTCOME_SCHEMA))
+
+
+def read_outcomes(path: Path) -> pa.Table:
+    """Read per-example attack outcomes, schema verified."""
+    table = read_table(path)
+    if not table.schema.remove_metadata().equals(OUTCOME_SCHEMA):
+        raise ArtifactError(f"{path}: columns must be {OUTCOME_SCHEMA.names}; these are {table.schema.names}")
+    return table
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write named tensors as safetensors, with the SHA-256 of their content in the header."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        safetensors.torch.save_file(stored, temporary, {**metadata, "sha256": _content_hash(stored)})
+
+
+def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read (tensors, header metadata) of a file that must hold `names`, its checksum verified."""
+    _require(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as stream:
+            metadata = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
+    if missing := names - tensors.keys():
+        raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
+    if metadata.get("sha256") != _content_hash(tensors):
+        raise ArtifactError(f"{path}: the content differs from its checksum; delete the file and run again")
+    return tensors, metadata
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as Parquet with a checksum on every page."""
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a Parquet table, page checksums verified."""
+    _require(path)
+    try:
+        return pq.read_table(path, page_checksum_verification=True, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+
+
+def read_indexed(path: Path) -> pa.Table:
+    """Read a table whose column `index` must count 0, 1, 2, ..."""
+    table = read_table(path)
+    if "index" not in table.column_names:
+        raise ArtifactError(f"{path}: has no column 'index'; it holds {table.column_names}")
+    if not np.array_equal(table.column("index").to_numpy(), np.arange(len(table))):
+        raise ArtifactError(f"{path}: column 'index' must count from 0 in steps of 1; rebuild the file")
+    return table
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: no such file; the stage before writes it")
+
+
+def _list_column(matrix: Tensor) -> pa.Array:
+    values = matrix.detach().cpu().contiguous()
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.flatten().numpy()), values.shape[1])
+
+
+def _matrix(path: Path, table: pa.Table, name: str) -> Tensor:
+    if name not in table.column_names or not pa.types.is_fixed_size_list(table.schema.field(name).type):
+        raise ArtifactError(f"{path}: needs a fixed-size list column '{name}'; it holds {table.schema.names}")
+    column = table.column(name).combine_chunks()
+    width = table.schema.field(name).type.list_size
+    return torch.from_numpy(column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), width).copy())
+
+
+def _content_hash(tensors: dict[str, Tensor]) -> str:
+    state = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        state.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+    return state.hexdigest()

@@ -1,0 +1,326 @@
+"""The experiment's settings: one frozen model a section, unknown keys refused, every value bounded and described.
+
+Numbers may be written 8/255 or 1e-1 (which YAML 1.1 reads as a string). This module imports no torch.
+"""
+
+import math
+from fractions import Fraction
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from stages.core.components import Component, ComponentError, nearest, resolve
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def parse_number(value: Any) -> Any:
+    """A number, also from '8/255' or '1e-1'; anything else goes on to be refused with its own message."""
+    if isinstance(value, bool):
+        raise ValueError("a number is needed, not true or false")
+    if isinstance(value, str):
+        try:
+            value = float(Fraction(value.replace(" ", "")))
+        except (ValueError, ZeroDivisionError) as error:
+            raise ValueError(f"'{value}' is not a number; write 0.1, 1e-1 or 8/255") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+def parse_whole(value: Any) -> Any:
+    """A whole number, also from '1e3' or 10.0."""
+    number = parse_number(value)
+    if isinstance(number, float):
+        if not number.is_integer():
+            raise ValueError(f"{number} is not a whole number")
+        return int(number)
+    return number
+
+
+Number = Annotated[float, BeforeValidator(parse_number)]
+Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0)]
+NonNegative = Annotated[float, BeforeValidator(parse_number), Field(ge=0)]
+Fraction01 = Annotated[float, BeforeValidator(parse_number), Field(ge=0, le=1)]
+Count = Annotated[int, BeforeValidator(parse_whole), Field(ge=1)]
+CountOrZero = Annotated[int, BeforeValidator(parse_whole), Field(ge=0)]
+Name = Annotated[str, Field(pattern=NAME)]
+Triple = tuple[Number, Number, Number]
+Source = Literal["digits", "cifar10", "stl10", "svhn", "tiny-imagenet", "image-folder", "parquet"]
+
+
+class Section(BaseModel):
+    """A frozen section that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+
+
+class Data(Section):
+    """Stage data: where the images come from and how many are kept."""
+
+    source: Source
+    title: str = Field("", description="the name shown in tables; default: the data set's key")
+    folder: str | None = Field(
+        None, description="read the files here (environment variables expand); no network is touched"
+    )
+    mirror: str | None = Field(None, description="download from this URL or folder instead of the official address")
+    image_column: str | None = Field(None, description="parquet: the image column; default: detected")
+    label_column: str | None = Field(None, description="parquet: the label column; default: detected")
+    image_size: Count | None = Field(
+        None, description="resize to this many pixels a side; required for images of mixed sizes"
+    )
+    train_images: Count | None = Field(
+        None, description="keep this many training images, classes in proportion; default: all"
+    )
+    test_images: Count | None = Field(
+        None, description="keep this many test images, classes in proportion; default: all"
+    )
+    subset_seed: CountOrZero = 0
+    unlabelled: bool = Field(False, description="stl10: pre-train MoCo on the unlabelled images too")
+
+
+class Augment(Section):
+    """Crop with padding, then horizontal flip, of the training images."""
+
+    padding: CountOrZero = Field(4, description="zero pixels added on each side before a crop of the original size")
+    flip: bool = True
+
+
+class Model(Section):
+    """The classifier."""
+
+    backbone: Literal["resnet18", "preact_resnet18"] = "resnet18"
+    width: Count = Field(64, description="channels of the first stage; 64 is ResNet-18")
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+
+
+class Moco(Section):
+    """MoCo pre-training (He et al., 2020), after its authors' CIFAR demo."""
+
+    width: Count = 64
+    dim: Count = 128
+    head_layers: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1: linear (v1), 2: with a hidden layer (v2)")
+    epochs: Count = 200
+    batch_size: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 512
+    lr: Positive = 0.06
+    momentum: Fraction01 = 0.9
+    weight_decay: NonNegative = 5e-4
+    queue: Count = 4096
+    key_momentum: Fraction01 = 0.99
+    temperature: Positive = 0.1
+    symmetric: bool = False
+    batch_norm: Literal["shuffle", "split"] = Field("split", description="how batch norm is kept from leaking the key")
+    splits: Count = Field(8, description="groups that batch norm sees apart")
+    crop_scale: Fraction01 = Field(0.2, description="least area of the random resized crop")
+    flip: bool = True
+    jitter: tuple[NonNegative, NonNegative, NonNegative, NonNegative] = (0.4, 0.4, 0.4, 0.1)
+    jitter_probability: Fraction01 = 0.8
+    gray_probability: Fraction01 = 0.2
+    blur_probability: Fraction01 = 0.0
+    knn: Count = Field(200, description="neighbors of the kNN-accuracy monitor")
+    knn_temperature: Positive = 0.1
+    monitor_epochs: Count = Field(10, description="measure kNN accuracy every so many epochs and at the end")
+
+
+class Features(Section):
+    """Stage features: the self-supervised network and what is taken from it."""
+
+    source: Literal["moco", "official"] = "moco"
+    moco: Moco = Moco()
+    checkpoint: str | None = Field(None, description="official: path of the MoCo v2 ResNet-50 checkpoint (.pth.tar)")
+    embedding: Literal["head", "backbone"] = Field("head", description="L2-normalized head output, or pooled features")
+    batch_size: Count = 512
+    seed: CountOrZero = 0
+
+    @model_validator(mode="after")
+    def _needs_checkpoint(self) -> "Features":
+        if self.source == "official" and self.checkpoint is None:
+            raise ValueError("source: official needs `checkpoint`, the path of the MoCo v2 file")
+        return self
+
+
+class NeighborSearch(Section):
+    """Stage neighbors: the FAISS index and the search."""
+
+    depth: Count = Field(16, description="neighbors kept for each image; m can be anything up to it")
+    index: Literal["exact", "ivf"] = "exact"
+    lists: Count = Field(1024, description="ivf: number of cells")
+    probes: Count = Field(32, description="ivf: cells searched")
+    extra: CountOrZero = Field(16, description="candidates beyond depth, re-ranked by exact float64 distances")
+    recall_sample: Count = Field(1000, description="ivf: anchors whose recall is measured against exact search")
+
+
+class StructureChoice(Section):
+    """Stage structure: which companions an anchor has and how many."""
+
+    kind: Literal["local", "global"] = Field(
+        "local", description="nearest neighbors, or random training images (Table 3)"
+    )
+    m: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 8
+    seed: CountOrZero = Field(0, description="global: seed of the draw")
+
+
+class Lsp(StructureChoice):
+    """The LSP term: weight * D(P_x, Q_x) (Eq. 4, 7)."""
+
+    weight: NonNegative = Field(1.0, description="lambda")
+    discrepancy: Literal["mse", "l2", "l1", "cosine", "kl"] = "mse"
+    reduction: Literal["mean", "sum", "batch_sum"] = Field(
+        "sum", description="over m: mean or sum, then the mean over the batch; batch_sum: sum over m and batch"
+    )
+    augment_neighbors: bool = True
+    stop_gradient: bool = Field(False, description="no gradient through the neighbors' logits")
+
+    def structure(self) -> StructureChoice:
+        """The part that the structure stage needs."""
+        return StructureChoice(kind=self.kind, m=self.m, seed=self.seed if self.kind == "global" else 0)
+
+
+class InnerAttack(Section):
+    """The attack inside adversarial training; its start belongs to the objective."""
+
+    norm: Literal["linf", "l2"] = "linf"
+    epsilon: NonNegative = 8 / 255
+    step_size: Positive = 2 / 255
+    steps: Count = 10
+    ramp_epochs: CountOrZero = Field(0, description="epochs in which epsilon grows linearly to its value")
+
+
+class Schedule(Section):
+    """The learning rate over time."""
+
+    kind: Literal["multistep", "onecycle", "cosine", "constant"] = "multistep"
+    milestones: tuple[Count, ...] = Field(
+        (75, 90), description="multistep: epochs after which lr is multiplied by gamma"
+    )
+    gamma: Positive = 0.1
+    pct_start: Fraction01 = Field(0.25, description="onecycle: share of the steps in which lr rises to `lr`")
+
+
+class Recipe(Section):
+    """Optimizer, schedule, inner attack and model selection of a training run."""
+
+    epochs: Count = 100
+    batch_size: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 128
+    lr: Positive = Field(0.1, description="the highest learning rate")
+    momentum: Fraction01 = 0.9
+    nesterov: bool = False
+    weight_decay: NonNegative = 2e-4
+    schedule: Schedule = Schedule()
+    attack: InnerAttack = InnerAttack()
+    selection: Literal["last", "best_robust"] = Field(
+        "last",
+        description="best_robust: adversarial objectives keep the epoch with the best PGD accuracy on held-out images",
+    )
+    validation_images: Count = Field(1024, description="held-out training images at most (and at most a tenth)")
+    validation_from: Fraction01 = Field(0.0, description="share of the epochs after which epochs are candidates")
+    test_parity: CountOrZero = Field(0, description="test images for the test-selected figures beside ours; 0: none")
+
+
+class Monitor(Section):
+    """What every run's history measures, whatever it optimizes."""
+
+    structure: StructureChoice = StructureChoice()
+    anchors: Count = Field(
+        1024, description="fixed training anchors on which the LSP loss is measured at each epoch's end"
+    )
+
+
+class Method(Section):
+    """Three independent choices - augmentation, objective, LSP term - and the recipe they are trained with."""
+
+    title: str = Field("", description="the name shown in tables; default: the method's key in capitals")
+    augmentation: Component = Component(name="none")
+    objective: Component = Component(name="ce")
+    lsp: Lsp | None = None
+    recipe: Name = "standard"
+    helper: Name | None = Field(None, description="the method whose checkpoint an objective needs as its helper net")
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Method":
+        if self.lsp is not None and self.augmentation.name in ("mixup", "cutmix"):
+            raise ValueError(
+                f"lsp with {self.augmentation.name}: an anchor mixed of two images has no neighbors; drop one"
+            )
+        return self
+
+    def resolved(self) -> "Method":
+        """The method with every setting of its components filled in from their defaults and checked."""
+        try:
+            return self.model_copy(
+                update={
+                    "augmentation": resolve("augmentations", self.augmentation),
+                    "objective": resolve("objectives", self.objective),
+                }
+            )
+        except ComponentError as error:
+            raise ValueError(str(error)) from error
+
+
+class Attack(Section):
+    """One evaluation attack; what its function takes by keyword (step_size, steps, ...) goes under `options`."""
+
+    kind: Name
+    label: str = Field("", description="the column's head; default: the attack's key in capitals")
+    norm: Literal["linf", "l2"] = "linf"
+    epsilon: NonNegative = 8 / 255
+    bounded: bool = Field(True, description="false: the attack minimizes its size and is not held to epsilon (CW)")
+    options: dict[str, Any] = Field(default_factory=dict)
+    images: Count | None = Field(None, description="attack this many test images from the first; default: all")
+    batch_size: Count = 256
+
+    def resolved(self) -> "Attack":
+        """The attack with every option filled in from its function's defaults and checked."""
+        try:
+            component = resolve("attacks", Component(name=self.kind, settings=self.options))
+        except ComponentError as error:
+            raise ValueError(str(error)) from error
+        return self.model_copy(update={"options": component.settings})
+
+
+class TrainSettings(Section):
+    """Everything the train stage is given."""
+
+    method: Method
+    recipe: Recipe
+    model: Model
+    augment: Augment
+    monitor: Monitor
+    seed: CountOrZero = 0
+
+
+class AttackSettings(Section):
+    """Everything the attack stage is given: attacks by id."""
+
+    attacks: dict[str, Attack]
+    seed: CountOrZero = 0
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first fault of a validation as one line: the key's path, the value, the rule, and the nearest known key."""
+    fault = error.errors()[0]
+    path = ".".join(str(part) for part in fault["loc"]) or "the settings"
+    if fault["type"] == "extra_forbidden":
+        return f"{path}: unknown key {nearest(str(fault['loc'][-1]), _keys_at(model, fault['loc'][:-1]))}"
+    rule = fault["msg"].removeprefix("Value error, ")
+    value = fault.get("input")
+    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {value!r})"
+    return f"{path}: {rule}{shown}"
+
+
+def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Field names of the section a path leads to; mappings and optionals are looked through."""
+    current: Any = model
+    for part in path:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            current = None if field is None else field.annotation
+        for argument in get_args(current):
+            if get_origin(argument) in (dict, list, tuple) or (
+                isinstance(argument, type) and issubclass(argument, BaseModel)
+            ):
+                current = argument
+        if get_origin(current) in (list, tuple):
+            current = get_args(current)[0]
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

@@ -1,0 +1,25 @@
+"""The errors a user can cause or cure; a stage prints them as one line and exits non-zero."""
+
+
+class StageError(Exception):
+    """Something the user can mend: the message names the value, the rule and the cure."""
+
+
+class ConfigError(StageError):
+    """A config value breaks a rule; the message holds the key's path."""
+
+
+class ArtifactError(StageError):
+    """A file is missing, altered, truncated or does not fit its schema."""
+
+
+class DownloadError(StageError):
+    """A download failed or its checksum differs."""
+
+
+class DivergenceError(StageError):
+    """A loss, feature or logit stopped being finite."""
+
+
+class AuditError(StageError):
+    """An adversarial image left its ball or box, or a verdict did not hold on a second look."""

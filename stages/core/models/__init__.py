@@ -1,0 +1,43 @@
+"""Backbones by name, with the pixel normalization inside the model."""
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.errors import ConfigError
+from stages.core.models.preact_resnet import PreActResNet18
+from stages.core.models.resnet import ResNet18
+
+BACKBONES: dict[str, type[ResNet18] | type[PreActResNet18]] = {
+    "resnet18": ResNet18,
+    "preact_resnet18": PreActResNet18,
+}
+
+
+class Classifier(nn.Module):
+    """Normalization, backbone, linear layer: images (B, 3, H, W) in [0, 1] -> logits (B, K).
+
+    mean, std: of the normalization, one a channel; 0 and 1 (the default) leave the pixels as they are.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        *,
+        width: int,
+        classes: int,
+        mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+        std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        if backbone not in BACKBONES:
+            raise ConfigError(f"backbone '{backbone}' is unknown; choose one of {', '.join(sorted(BACKBONES))}")
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.backbone = BACKBONES[backbone](width=width)
+        self.head = nn.Linear(self.backbone.features, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone((images - self.mean) / self.std))

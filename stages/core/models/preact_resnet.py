@@ -1,0 +1,44 @@
+"""PreAct ResNet-18 (He et al., 2016b) for small images: 3x3 stride-1 stem, adaptive pooling, a width to choose."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PreActBlock(nn.Module):
+    """BN-ReLU-conv twice plus the shortcut, which is taken after the first activation where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = F.relu(self.bn1(x))
+        carried = x if self.shortcut is None else self.shortcut(active)
+        return self.conv2(F.relu(self.bn2(self.conv1(active)))) + carried
+
+
+class PreActResNet18(nn.Module):
+    """Four stages of two blocks, a last BN-ReLU; images (B, 3, H, W) -> features (B, 8 * width)."""
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            outputs = width * 2**stage
+            blocks.append(PreActBlock(channels, outputs, 1 if stage == 0 else 2))
+            blocks.append(PreActBlock(outputs, outputs, 1))
+            channels = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.bn = nn.BatchNorm2d(channels)
+        self.features = channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(F.relu(self.bn(self.blocks(self.stem(images)))), 1).flatten(1)

@@ -1,0 +1,42 @@
+"""ResNet-18 for small images (He et al., 2016a): a 3x3 stride-1 stem, no pooling after it, a width to choose."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """conv-BN-ReLU-conv-BN plus the shortcut, then ReLU; a 1x1 convolution where the shape changes."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class ResNet18(nn.Module):
+    """Four stages of two blocks at width, 2, 4 and 8 times width; images (B, 3, H, W) -> features (B, 8 * width)."""
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(4):
+            outputs = width * 2**stage
+            blocks.append(BasicBlock(channels, outputs, 1 if stage == 0 else 2))
+            blocks.append(BasicBlock(outputs, outputs, 1))
+            channels = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.features = channels
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.adaptive_avg_pool2d(self.blocks(self.stem(images)), 1).flatten(1)

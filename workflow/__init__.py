@@ -1,0 +1,1 @@
+"""The workflow: from a config to runs, jobs and targets."""
