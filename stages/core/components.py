@@ -82,6 +82,21 @@ def settings_of(kind: str, name: str) -> dict[str, Setting]:
     raise ComponentError(f"{FOLDERS[kind]}/{stem}.py defines no function {stem}")
 
 
+@cache
+def declares(kind: str, name: str, constant: str) -> bool:
+    """Whether a component's file says `constant = True` at its top level (ADVERSARIAL, NEEDS_HELPER)."""
+    settings_of(kind, name)
+    tree = ast.parse((ROOT / FOLDERS[kind] / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
+    return any(
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == constant
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is True
+        for node in tree.body
+    )
+
+
 def resolve(kind: str, component: Component) -> Component:
     """The component with all its settings, given ones checked, others by default; ComponentError says what is wrong."""
     settings = settings_of(kind, component.name)

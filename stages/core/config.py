@@ -5,11 +5,11 @@ Numbers may be written 8/255 or 1e-1 (which YAML 1.1 reads as a string). This mo
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from stages.core.components import Component, ComponentError, nearest, resolve
+from stages.core.components import Component, ComponentError, declares, resolve
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -143,7 +143,7 @@ class Features(Section):
 class NeighborSearch(Section):
     """Stage neighbors: the FAISS index and the search."""
 
-    depth: Count = Field(16, description="neighbors kept for each image; m can be anything up to it")
+    depth: Count = Field(32, description="neighbors kept for each image; m can be anything up to it")
     index: Literal["exact", "ivf"] = "exact"
     lists: Count = Field(1024, description="ivf: number of cells")
     probes: Count = Field(32, description="ivf: cells searched")
@@ -159,6 +159,9 @@ class StructureChoice(Section):
     )
     m: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 8
     seed: CountOrZero = Field(0, description="global: seed of the draw")
+    held_out: CountOrZero = Field(
+        0, description="held-out training images (see core.split) that are nobody's companion; set by the workflow"
+    )
 
 
 class Lsp(StructureChoice):
@@ -172,9 +175,10 @@ class Lsp(StructureChoice):
     augment_neighbors: bool = True
     stop_gradient: bool = Field(False, description="no gradient through the neighbors' logits")
 
-    def structure(self) -> StructureChoice:
-        """The part that the structure stage needs."""
-        return StructureChoice(kind=self.kind, m=self.m, seed=self.seed if self.kind == "global" else 0)
+    def structure(self, held_out: int) -> StructureChoice:
+        """The part that the structure stage needs, for a run that holds out so many images."""
+        seed = self.seed if self.kind == "global" else 0
+        return StructureChoice(kind=self.kind, m=self.m, seed=seed, held_out=held_out)
 
 
 class InnerAttack(Section):
@@ -213,9 +217,8 @@ class Recipe(Section):
         "last",
         description="best_robust: adversarial objectives keep the epoch with the best PGD accuracy on held-out images",
     )
-    validation_images: Count = Field(1024, description="held-out training images at most (and at most a tenth)")
+    validation_images: Count = Field(1024, description="best_robust: held-out training images, at most a tenth of all")
     validation_from: Fraction01 = Field(0.0, description="share of the epochs after which epochs are candidates")
-    test_parity: CountOrZero = Field(0, description="test images for the test-selected figures beside ours; 0: none")
 
 
 class Monitor(Section):
@@ -224,6 +227,9 @@ class Monitor(Section):
     structure: StructureChoice = StructureChoice()
     anchors: Count = Field(
         1024, description="fixed training anchors on which the LSP loss is measured at each epoch's end"
+    )
+    test_images: CountOrZero = Field(
+        512, description="first test images scored after each epoch, clean and under the recipe's PGD; never selects"
     )
 
 
@@ -244,6 +250,14 @@ class Method(Section):
                 f"lsp with {self.augmentation.name}: an anchor mixed of two images has no neighbors; drop one"
             )
         return self
+
+    def adversarial(self) -> bool:
+        """Whether the objective trains on adversarial images (its file declares ADVERSARIAL)."""
+        return declares("objectives", self.objective.name, "ADVERSARIAL")
+
+    def held_out(self, recipe: Recipe) -> int:
+        """How many training images at most are held out for model selection; 0 where the last epoch is kept."""
+        return recipe.validation_images if self.adversarial() and recipe.selection == "best_robust" else 0
 
     def resolved(self) -> "Method":
         """The method with every setting of its components filled in from their defaults and checked."""
@@ -295,32 +309,3 @@ class AttackSettings(Section):
 
     attacks: dict[str, Attack]
     seed: CountOrZero = 0
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault of a validation as one line: the key's path, the value, the rule, and the nearest known key."""
-    fault = error.errors()[0]
-    path = ".".join(str(part) for part in fault["loc"]) or "the settings"
-    if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key {nearest(str(fault['loc'][-1]), _keys_at(model, fault['loc'][:-1]))}"
-    rule = fault["msg"].removeprefix("Value error, ")
-    value = fault.get("input")
-    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {value!r})"
-    return f"{path}: {rule}{shown}"
-
-
-def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Field names of the section a path leads to; mappings and optionals are looked through."""
-    current: Any = model
-    for part in path:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = None if field is None else field.annotation
-        for argument in get_args(current):
-            if get_origin(argument) in (dict, list, tuple) or (
-                isinstance(argument, type) and issubclass(argument, BaseModel)
-            ):
-                current = argument
-        if get_origin(current) in (list, tuple):
-            current = get_args(current)[0]
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

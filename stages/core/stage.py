@@ -19,9 +19,9 @@ import pydantic
 import torch
 
 from stages.core.code import code_digest
-from stages.core.config import explain
 from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
+from stages.core.explain import explain
 from stages.core.files import sha256_file, write_json
 from stages.core.progress import say
 

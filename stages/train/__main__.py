@@ -1,0 +1,145 @@
+"""`python -m stages.train`: one classifier, one method, one seed."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from torch import device as torch_device
+from torch import nn
+
+from stages.core.artifacts import (
+    ImageSet,
+    Structure,
+    read_images,
+    read_structure,
+    read_weights,
+    write_table,
+    write_weights,
+)
+from stages.core.code import code_digest
+from stages.core.components import declares, module_name
+from stages.core.config import Method, TrainSettings
+from stages.core.device import prepare
+from stages.core.errors import ArtifactError, ConfigError
+from stages.core.files import digest, sha256_file
+from stages.core.models import Classifier
+from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.train.loop import Inputs, train
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read images, structure vectors and helper; train; write weights, history and manifest."""
+    cli = parser("train", __doc__ or "")
+    cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
+    cli.add_argument("--test", type=Path, required=True, help="test images, measured each epoch, never selected on")
+    cli.add_argument("--structure", type=Path, help="structure vectors of the method's LSP term (Parquet)")
+    cli.add_argument("--monitor", type=Path, help="structure vectors for the LSP loss in the history (Parquet)")
+    cli.add_argument("--helper", type=Path, help="checkpoint of the helper net, for an objective that needs one")
+    cli.add_argument("--checkpoint", type=Path, required=True, help="output: the selected weights (safetensors)")
+    cli.add_argument("--history", type=Path, required=True, help="output: one row an epoch (Parquet)")
+    cli.add_argument("--resume", type=Path, required=True, help="where the state between epochs is kept (.pt)")
+    args = cli.parse_args(argv)
+    with one_line_errors():
+        settings = load_settings(args.settings, TrainSettings)
+        settings = settings.model_copy(update={"method": settings.method.resolved()})
+        device = prepare(args.device, args.threads, settings.seed)
+        modules = code_modules(settings.method)
+        named = {name: getattr(args, name) for name in ("train", "test", "structure", "monitor", "helper")}
+        paths = {name: path for name, path in named.items() if path is not None}
+        outputs = {"checkpoint": args.checkpoint, "history": args.history}
+        dumped = settings.model_dump(mode="json")
+        with recorded(
+            args.manifest,
+            modules=modules,
+            settings=dumped,
+            inputs=paths,
+            outputs=outputs,
+            seed=settings.seed,
+            device=device,
+        ) as facts:
+            inputs = read_inputs(settings, paths, device)
+            architecture = {
+                **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
+                "classes": len(inputs.train.classes),
+            }
+            model = Classifier(**architecture).to(device)
+            key = digest([dumped, {k: sha256_file(p) for k, p in paths.items()}, code_digest(modules)], 32)
+            state = train(model, settings, inputs, args.resume, key)
+            history = pd.DataFrame(state.history)
+            write_table(args.history, pa.Table.from_pandas(history, preserve_index=False))
+            write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
+            facts.update(selected_epoch=state.best_epoch, **test_selected(history))
+        args.resume.unlink(missing_ok=True)
+
+
+def code_modules(method: Method) -> list[str]:
+    """The modules whose import closures decide this method's result."""
+    return [
+        "stages.train.__main__",
+        module_name("objectives", method.objective.name),
+        module_name("augmentations", method.augmentation.name),
+    ]
+
+
+def test_selected(history: pd.DataFrame) -> dict[str, object]:
+    """The epoch that the test images would have selected, for parity with tables that select so; never used here."""
+    if "robust_accuracy" not in history:
+        return {}
+    best = history.iloc[int(history["robust_accuracy"].argmax())]
+    return {
+        "test_selected": {
+            "epoch": int(best["epoch"]),
+            "clean": float(best["clean_accuracy"]),
+            "pgd": float(best["robust_accuracy"]),
+        }
+    }
+
+
+def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> Inputs:
+    """Read and check everything the method needs, on the device."""
+    method = settings.method
+    train_images, test_images = (_images(paths[name], device) for name in ("train", "test"))
+    if train_images.classes != test_images.classes:
+        raise ArtifactError(f"{paths['test']}: classes differ from those of {paths['train']}; prepare both together")
+    if method.lsp is not None and "structure" not in paths:
+        raise ConfigError("the method has an LSP term: --structure is needed")
+    needs_helper = declares("objectives", method.objective.name, "NEEDS_HELPER")
+    if needs_helper and "helper" not in paths:
+        raise ConfigError(f"objective {method.objective.name} needs a helper net: --helper is needed")
+    structure, monitored = (
+        _structure(paths[name], train_images, device) if name in paths else None for name in ("structure", "monitor")
+    )
+    if method.lsp is not None and structure is not None and structure.structure.shape[1] != method.lsp.m:
+        raise ArtifactError(
+            f"{paths['structure']}: holds m = {structure.structure.shape[1]}, the method has m = {method.lsp.m}"
+        )
+    return Inputs(train_images, test_images, structure, monitored, _helper(paths, train_images, device))
+
+
+def _images(path: Path, device: torch_device) -> ImageSet:
+    images = read_images(path)
+    return ImageSet(images.images.to(device), images.labels.to(device), images.classes)
+
+
+def _structure(path: Path, images: ImageSet, device: torch_device) -> Structure:
+    structure = read_structure(path)
+    if len(structure.neighbors) != len(images.labels):
+        raise ArtifactError(f"{path}: {len(structure.neighbors)} anchors for {len(images.labels)} training images")
+    return Structure(structure.neighbors.to(device), structure.structure.to(device))
+
+
+def _helper(paths: dict[str, Path], images: ImageSet, device: torch_device) -> nn.Module | None:
+    if "helper" not in paths:
+        return None
+    weights, architecture = read_weights(paths["helper"])
+    if architecture.get("classes") != len(images.classes):
+        raise ArtifactError(
+            f"{paths['helper']}: a net of {architecture.get('classes')} classes, not {len(images.classes)}"
+        )
+    helper = Classifier(**architecture)
+    helper.load_state_dict(weights)
+    return helper.to(device).eval().requires_grad_(False)
+
+
+if __name__ == "__main__":
+    main()

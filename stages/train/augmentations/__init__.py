@@ -1,0 +1,1 @@
+"""Augmentations of a training batch, one file each; found by file name like the objectives."""

@@ -1,0 +1,74 @@
+"""What an objective is given and gives back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.threat import Threat
+
+Metrics = Mapping[str, Tensor]
+Consistency = Callable[[Sequence[Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels (B,), or two of them an image, mixed: weight * first + (1 - weight) * second (Mixup, CutMix)."""
+
+    first: Tensor
+    second: Tensor | None = None
+    weight: float = 1.0
+
+    def mix(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """weight * loss(first) + (1 - weight) * loss(second); `loss` takes labels (B,)."""
+        if self.second is None:
+            return loss(self.first)
+        return self.weight * loss(self.first) + (1 - self.weight) * loss(self.second)
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What an augmentation makes of a batch: images (B, 3, H, W) in [0, 1], their targets, and with AugMix
+    further views of the same images with the loss on [logits of images, of each view] that ties them."""
+
+    images: Tensor
+    targets: Targets
+    views: tuple[Tensor, ...] = ()
+    consistency: Consistency | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Anchors (B, 3, H, W) in [0, 1] with targets; companions (C, 3, H, W): views and neighbors."""
+
+    images: Tensor
+    targets: Targets
+    companions: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What lasts longer than a batch: the inner attack's threat and random stream, and a helper net if there is one."""
+
+    threat: Threat
+    generator: torch.Generator
+    helper: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An objective's loss (scalar), its parts, and the logits that other terms build on.
+
+    anchor_logits: (B, K) of x, or of x' in adversarial training (Eq. 9); companion_logits: (C, K).
+    """
+
+    loss: Tensor
+    anchor_logits: Tensor
+    companion_logits: Tensor | None
+    metrics: Metrics = field(default_factory=dict)
+
+
+def score_companions(model: nn.Module, batch: Batch) -> Tensor | None:
+    """Logits of the companions in a forward of their own, as adversarial objectives want them; None without any."""
+    return None if batch.companions is None else model(batch.companions)

@@ -1,0 +1,58 @@
+"""One training loss from three independent choices: augmentation, objective, LSP term (Eq. 7, 11)."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.components import Component, module_name
+from stages.core.config import Method
+from stages.train.batch import Augmented, Batch, Context, Metrics, Scored
+from stages.train.lsp import lsp_term
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """The anchors' neighbors (B, m, 3, H, W) in [0, 1] and structure vectors P_x (B, m)."""
+
+    images: Tensor
+    structure: Tensor
+
+
+def component_function(kind: str, component: Component) -> Callable[..., Any]:
+    """The function of an objective or augmentation, found by its file's name."""
+    name = component.name.replace("-", "_")
+    return getattr(importlib.import_module(module_name(kind, name)), name)
+
+
+def method_loss(
+    model: nn.Module, augmented: Augmented, neighborhood: Neighborhood | None, method: Method, context: Context
+) -> tuple[Tensor, Metrics]:
+    """objective + consistency of the views, if any + lambda * D(P_x, Q_x), if the method has an LSP term.
+
+    Views and neighbors reach the objective as companions: it alone knows whether they share the anchors' forward.
+    """
+    groups = [*augmented.views] + ([neighborhood.images.flatten(0, 1)] if neighborhood else [])
+    batch = Batch(augmented.images, augmented.targets, torch.cat(groups) if groups else None)
+    scored: Scored = component_function("objectives", method.objective)(
+        model, batch, context, **method.objective.settings
+    )
+    loss, metrics = scored.loss, {"objective_loss": scored.loss.detach(), **scored.metrics}
+    logits = [] if scored.companion_logits is None else list(scored.companion_logits.split([len(g) for g in groups]))
+    if augmented.consistency is not None:
+        consistency = augmented.consistency([scored.anchor_logits, *logits[: len(augmented.views)]])
+        loss, metrics["consistency_term"] = loss + consistency, consistency.detach()
+    if method.lsp is not None and neighborhood is not None:
+        term = lsp_term(
+            scored.anchor_logits,
+            logits[-1].unflatten(0, neighborhood.structure.shape),
+            neighborhood.structure,
+            name=method.lsp.discrepancy,
+            reduction=method.lsp.reduction,
+            stop_gradient=method.lsp.stop_gradient,
+        )
+        loss, metrics["lsp_term"] = loss + method.lsp.weight * term, term.detach()
+    return loss, {"loss": loss.detach(), **metrics}
