@@ -17,6 +17,7 @@ class Classifier(nn.Module):
     """Normalization, backbone, linear layer: images (B, 3, H, W) in [0, 1] -> logits (B, K).
 
     mean, std: of the normalization, one a channel; 0 and 1 (the default) leave the pixels as they are.
+    Convolutions run in the channels-last layout, which is faster for small nets on CPUs as well as on GPUs.
     """
 
     mean: Tensor
@@ -38,6 +39,8 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
         self.backbone = BACKBONES[backbone](width=width)
         self.head = nn.Linear(self.backbone.features, classes)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone((images - self.mean) / self.std))
+        normalized = (images - self.mean) / self.std
+        return self.head(self.backbone(normalized.contiguous(memory_format=torch.channels_last)))

@@ -1,0 +1,60 @@
+# make demo: the pipeline on bundled digits. make test: the tests. `make help` lists the rest.
+SHELL := bash
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?=
+VENV := .venv
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+CONFIGFILE := $(if $(CONFIG),--configfile $(CONFIG),)
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint tables status accept publish published schema lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.installed: envs/requirements.txt envs/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed; $(PYTHON) is {sys.version.split()[0]} (set PYTHON=...)")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/bootstrap.txt
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes envs/requirements.txt
+	@touch $@
+
+env: $(VENV)/.installed ## create .venv from the hashed lock
+
+demo: env ## run the default experiment on bundled digits and show Tables 1 and 2
+	@$(RUN) snakemake --cores $(CORES)
+	@$(RUN) python -m stages.tables.show results/tables/digits table1 table2
+
+test: env ## run the test suite
+	@$(RUN) python -m pytest
+
+lint: env ## formatting, types, import contracts, workflow lint
+	@$(RUN) ruff check . && $(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) lint-imports --no-cache
+	@$(RUN) snakefmt --check --line-length 120 Snakefile workflow/rules
+	@$(RUN) snakemake --lint
+
+tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
+	@$(RUN) python -m workflow.tables $(CONFIGFILE)
+
+status: env ## list what of CONFIG is done, failed or missing
+	@$(RUN) python -m workflow.status $(CONFIGFILE)
+
+accept: env ## take CONFIG's finished runs as valid under the present code
+	@$(RUN) python -m workflow.accept $(CONFIGFILE)
+
+publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
+	@$(RUN) python -m workflow.publish $(CONFIGFILE)
+
+published: env ## regenerate the tables in results/published/ from their outcomes
+	@$(RUN) python -m workflow.published
+
+schema: env ## write workflow/config.schema.json from the config models
+	@$(RUN) python -m workflow.schema
+
+lock: env ## resolve envs/requirements.in into the hashed lock and the conda file
+	@cd envs && $(RUN) uv pip compile requirements.in --overrides overrides.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt
+	@cd envs && $(RUN) uv pip compile bootstrap.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o bootstrap.txt
+	@$(RUN) python -m workflow.conda

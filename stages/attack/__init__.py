@@ -1,0 +1,1 @@
+"""Stage attack: a checkpoint's predictions under every attack, image by image, each one audited."""

@@ -1,0 +1,21 @@
+"""Fast gradient (sign) method (Goodfellow et al., 2015, Sec. 4)."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.core.perturb import perturb
+from stages.core.threat import Threat
+
+
+def fgsm(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
+    """x + epsilon * sign(grad CE(f(x), y)), cut to [0, 1]; under L2 the unit gradient stands for the sign.
+
+    images: (B, C, H, W) in [0, 1]; labels: (B,). One full step from the image itself; nothing is drawn.
+    """
+    if threat.epsilon == 0:
+        return images.clone()
+    one_step = replace(threat, step_size=threat.epsilon, steps=1, start="none")
+    return perturb(model, images, lambda logits: F.cross_entropy(logits, labels, reduction="none"), one_step, generator)

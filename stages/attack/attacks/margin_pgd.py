@@ -1,0 +1,30 @@
+"""PGD on the margin loss of Carlini & Wagner (2017): Table 2's epsilon-bounded "CW"."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from stages.attack.margin import margin
+from stages.attack.restarts import best_of_restarts
+from stages.core.threat import Threat
+
+
+def margin_pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    generator: torch.Generator,
+    *,
+    step_size: float = 2 / 255,
+    steps: int = 10,
+    restarts: int = 1,
+    random_start: bool = True,
+) -> Tensor:
+    """Adversarial images (B, C, H, W) that ascend max_{k != y} z_k(x') - z_y(x'); the search of `pgd` otherwise.
+
+    The gradient does not vanish where the softmax saturates, so the scale of the logits does not matter here.
+    """
+    search = replace(threat, step_size=step_size, steps=steps, start="uniform" if random_start else "none")
+    return best_of_restarts(model, images, labels, lambda logits: margin(logits, labels), search, generator, restarts)

@@ -1,0 +1,38 @@
+"""Projected gradient descent on the cross-entropy (Madry et al., 2018, Sec. 2.1), L-infinity and L2."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.attack.restarts import best_of_restarts
+from stages.core.threat import Threat
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    generator: torch.Generator,
+    *,
+    step_size: float = 2 / 255,
+    steps: int = 10,
+    restarts: int = 1,
+    random_start: bool = True,
+) -> Tensor:
+    """Adversarial images (B, C, H, W) that ascend CE(f(x'), y) by `steps` steps of `step_size` (pixels in [0, 1]).
+
+    images: (B, C, H, W) in [0, 1]; labels: (B,); restarts: searches per image, of which the best is kept.
+    """
+    search = replace(threat, step_size=step_size, steps=steps, start="uniform" if random_start else "none")
+    return best_of_restarts(
+        model,
+        images,
+        labels,
+        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        search,
+        generator,
+        restarts,
+    )

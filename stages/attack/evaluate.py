@@ -1,0 +1,121 @@
+"""One attack on a classifier and a test set: batch by batch, each batch audited.
+
+Random starts come from a CPU generator seeded by (seed, attack id, first index of the batch): the same on every
+device and whichever attacks run beside it, but another with another batch_size, which is a setting of the attack.
+"""
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
+from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
+from stages.core.components import declares, module_name
+from stages.core.config import Attack
+from stages.core.errors import ArtifactError, ConfigError
+from stages.core.files import digest
+from stages.core.perturb import evaluating, without_parameter_gradients
+from stages.core.progress import progress
+from stages.core.threat import Threat
+
+AttackFunction = Callable[..., Tensor]
+Facts = dict[str, float | int]
+
+
+def evaluate(
+    model: nn.Module, name: str, attack: Attack, test: ImageSet, seed: int, device: torch.device
+) -> tuple[pa.Table, Facts]:
+    """Outcomes (OUTCOME_SCHEMA) of a resolved attack on the test set's first `attack.images`, and their summary.
+
+    model: on `device`; it is left as it was found. name: the attack's id. Facts: seconds, n, clean_accuracy,
+    robust_accuracy, largest_linf, largest_l2. Raises AuditError if the attack breaks its bounds or the model.
+    """
+    function = attack_function(attack.kind)
+    threat = Threat(attack.norm, attack.epsilon, step_size=attack.epsilon, steps=1)
+    count = min(attack.images or len(test.images), len(test.images))
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    started = time.monotonic()
+    rows: list[pa.Table] = []
+    with evaluating(model), without_parameter_gradients(model):
+        firsts = range(0, count, attack.batch_size)
+        for first in progress(firsts, f"attack {name}", len(firsts)):
+            last = min(first + attack.batch_size, count)
+            images = test.images[first:last].to(device).float() / 255
+            labels = test.labels[first:last].to(device)
+            generator = torch.Generator().manual_seed(stream_seed(seed, name, first))
+            require_eval_mode(model, name)
+            x_adv = function(model, images, labels, threat, generator, **attack.options)
+            require_eval_mode(model, name)
+            rows.append(outcomes(name, first, labels, audit(model, name, attack, images, x_adv, labels, first)))
+    require_unchanged(model, state, name)
+    table = pa.concat_tables(rows)
+    return table, {"seconds": round(time.monotonic() - started, 3), **summary(table)}
+
+
+def attack_function(kind: str) -> AttackFunction:
+    """The function of an attack's kind; its hyphens are underscores in file and function."""
+    return getattr(import_module(module_name("attacks", kind)), kind.replace("-", "_"))
+
+
+def resolve_attacks(attacks: dict[str, Attack]) -> dict[str, Attack]:
+    """The attacks with all options filled in; ConfigError for none, an unknown option or a wrong bound."""
+    if not attacks:
+        raise ConfigError("attacks: empty; name at least one, e.g. {pgd: {kind: pgd}}")
+    resolved: dict[str, Attack] = {}
+    for name, attack in attacks.items():
+        try:
+            resolved[name] = attack.resolved()
+        except ValueError as error:
+            raise ConfigError(f"attacks.{name}: {error}") from error
+        unbounded = declares("attacks", attack.kind, "UNBOUNDED")
+        if attack.bounded is unbounded:
+            held, cure = ("not held", "false") if unbounded else ("held", "true")
+            raise ConfigError(f"attacks.{name}: {attack.kind} is {held} to epsilon; write bounded: {cure}")
+    return resolved
+
+
+def require_labels(test: ImageSet, classes: int, source: str) -> None:
+    """Raise ArtifactError unless every image is labelled with one of the model's classes. source: the file's name."""
+    if len(test.classes) != classes:
+        raise ArtifactError(
+            f"{source}: the images have {len(test.classes)} classes and the model {classes}; "
+            "attack a checkpoint of the same data set"
+        )
+    if int(test.labels.min()) < 0:
+        raise ArtifactError(f"{source}: the images carry no labels; attack a labelled test set")
+
+
+def stream_seed(seed: int, name: str, first: int) -> int:
+    """The seed of one batch's generator, in [0, 2^60)."""
+    return int(digest([seed, name, first], length=15), 16)
+
+
+def outcomes(name: str, first: int, labels: Tensor, verdicts: Verdicts) -> pa.Table:
+    """One row an image, from index `first` on."""
+    columns = {
+        "attack": [name] * len(labels),
+        "index": list(range(first, first + len(labels))),
+        "label": labels.cpu().numpy(),
+        "clean_prediction": verdicts.clean_prediction.numpy(),
+        "adversarial_prediction": verdicts.adversarial_prediction.numpy(),
+        "robust": verdicts.robust.numpy(),
+        "linf": verdicts.linf.float().numpy(),
+        "l2": verdicts.l2.float().numpy(),
+    }
+    return pa.table(columns, schema=OUTCOME_SCHEMA)
+
+
+def summary(table: pa.Table) -> Facts:
+    """Accuracies in [0, 1] and the largest perturbations of a table of outcomes."""
+    frame = table.to_pandas()
+    return {
+        "n": len(frame),
+        "clean_accuracy": float((frame["clean_prediction"] == frame["label"]).mean()),
+        "robust_accuracy": float(frame["robust"].mean()),
+        "largest_linf": float(frame["linf"].max()),
+        "largest_l2": float(frame["l2"].max()),
+    }

@@ -1,0 +1,24 @@
+"""The classifier of a checkpoint."""
+
+from pathlib import Path
+
+import torch
+
+from stages.core.artifacts import read_weights
+from stages.core.errors import ArtifactError
+from stages.core.models import Classifier
+
+
+def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, int]:
+    """(classifier in eval mode without parameter gradients, its number of classes K) on `device`.
+
+    Raises ArtifactError where the weights do not fit the architecture that the file names.
+    """
+    weights, architecture = read_weights(path)
+    try:
+        model = Classifier(**architecture)
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
+        fault = " ".join(str(error).split())
+        raise ArtifactError(f"{path}: the weights do not fit the architecture {architecture}: {fault}") from error
+    return model.to(device).eval().requires_grad_(False), int(architecture["classes"])

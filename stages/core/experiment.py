@@ -1,0 +1,214 @@
+"""An experiment: data sets, recipes, methods, attacks, and the tables that name runs of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from stages.core.components import ComponentError, declares, nearest
+from stages.core.config import (
+    Attack,
+    Augment,
+    Count,
+    CountOrZero,
+    Data,
+    Features,
+    Method,
+    Model,
+    Monitor,
+    Name,
+    NeighborSearch,
+    Recipe,
+    Section,
+)
+from stages.core.errors import ConfigError
+from stages.core.explain import explain
+from stages.core.presets import PRESETS
+
+MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+def _none_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _mapping(value_type: Any) -> Any:
+    return Annotated[value_type, BeforeValidator(_none_is_empty)]
+
+
+class Dataset(Section):
+    """A data set and how its images are augmented, embedded, searched and classified."""
+
+    data: Data
+    augment: Augment = Augment()
+    model: Model = Model()
+    features: Features = Features()
+    neighbors: NeighborSearch = NeighborSearch()
+    recipes: dict[Name, Name] = Field(
+        default_factory=dict, description="which recipe stands in for another on this data set"
+    )
+    methods: dict[MethodName, dict[str, Any]] = Field(
+        default_factory=dict, description="what differs in a method on this data set"
+    )
+    paper: Literal["cifar10", "stl10", "svhn", "tiny-imagenet"] | None = Field(
+        None, description="the paper's data set whose numbers stand beside ours"
+    )
+    paper_note: str = Field("", description="a footnote on that comparison")
+
+
+class Table(Section):
+    """A table of methods by attacks, or the figure of losses over epochs."""
+
+    kind: Literal["table", "losses"] = "table"
+    title: str = ""
+    datasets: list[Name] = Field(min_length=1)
+    methods: list[MethodName] = Field(min_length=1)
+    attacks: list[Name] = Field(default_factory=list, description="the columns")
+    vary: dict[str, list[Any]] = Field(
+        default_factory=dict, description="dotted setting of the method -> values; every combination is a row"
+    )
+    seeds: list[CountOrZero] | None = Field(None, description="default: the experiment's")
+    notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _has_columns(self) -> "Table":
+        if self.kind == "table" and not self.attacks:
+            raise ValueError("a table needs `attacks`, its columns")
+        return self
+
+
+class Resources(Section):
+    """What a stage's job asks the scheduler for; changing it reruns nothing."""
+
+    threads: Count = 1
+    mem_mb: Count = 4000
+    runtime: Count = Field(60, description="minutes")
+    gpu: CountOrZero = 0
+
+
+class Experiment(Section):
+    """A whole experiment file."""
+
+    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/")
+    title: str = ""
+    note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
+    seeds: list[CountOrZero] = Field(default=[0], min_length=1)
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    downloads: str = Field("downloads", description="folder for downloaded archives")
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    recipes: dict[Name, Recipe]
+    methods: _mapping(dict[MethodName, dict[str, Any]]) = Field(default_factory=dict)  # type: ignore[valid-type]
+    attacks: dict[Name, Attack] = Field(min_length=1)
+    separate_attacks: list[str] = Field(
+        default=["autoattack", "autoattack_torchattacks"], description="kinds of attacks that are jobs of their own"
+    )
+    monitor: Monitor = Monitor()
+    tables: dict[Name, Table] = Field(min_length=1)
+    resources: dict[str, Resources] = Field(default_factory=dict)
+
+    def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
+        """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""
+        merged = self._merged(name)
+        merged = merge(merged, self.datasets[dataset].methods.get(name, {}))
+        for path, value in changes.items():
+            merged = merge(merged, _nested(path, value))
+        return _method(name, merged)
+
+    def preset(self, name: str) -> Method:
+        """What a method's differences are counted from: its preset, or itself where it has none."""
+        preset = self.methods.get(name, {}).get("preset", name)
+        return _method(name, PRESETS[preset] if preset in PRESETS else self._merged(name))
+
+    def _merged(self, name: str) -> dict[str, Any]:
+        own = dict(self.methods.get(name, {}))
+        preset = own.pop("preset", name)
+        if preset not in PRESETS and (preset != name or not own):
+            raise ConfigError(
+                f"methods.{name}: '{preset}' is no method {nearest(str(preset), [*PRESETS, *self.methods])}"
+            )
+        title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
+        return {**merge(PRESETS.get(preset, {}), own), "title": title}
+
+    def recipe(self, dataset: str, name: str) -> Recipe:
+        """A recipe by name, or the one that stands in for it on this data set."""
+        name = self.datasets[dataset].recipes.get(name, name)
+        if name not in self.recipes:
+            raise ConfigError(f"recipes: '{name}' is not defined {nearest(name, list(self.recipes))}")
+        return self.recipes[name]
+
+    def stage_resources(self, stage: str) -> Resources:
+        """The resources of a stage's jobs."""
+        return self.resources.get(stage, Resources())
+
+
+def _method(name: str, settings: dict[str, Any]) -> Method:
+    try:
+        return Method.model_validate(settings).resolved()
+    except ValidationError as error:
+        raise ConfigError(f"methods.{name}.{explain(error, Method)}") from error
+    except ValueError as error:
+        raise ConfigError(f"methods.{name}: {error}") from error
+
+
+def check(experiment: Experiment) -> None:
+    """Raise ConfigError for names that lead nowhere, before any job starts."""
+    for key, attack in experiment.attacks.items():
+        try:
+            attack.resolved()
+        except ValueError as error:
+            raise ConfigError(f"attacks.{key}: {error}") from error
+    for key, table in experiment.tables.items():
+        where = f"tables.{key}"
+        for kind, names, known in (
+            ("datasets", table.datasets, list(experiment.datasets)),
+            ("methods", table.methods, [*PRESETS, *experiment.methods]),
+            ("attacks", table.attacks, list(experiment.attacks)),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, known)}")
+    for key in experiment.resources:
+        if key not in STAGES:
+            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(STAGES))}")
+    for key, dataset in experiment.datasets.items():
+        for name in dataset.methods:
+            if name not in PRESETS and name not in experiment.methods:
+                known = [*PRESETS, *experiment.methods]
+                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, known)}")
+
+
+def check_method(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
+    """Raise ConfigError where a method cannot run on a data set."""
+    depth = experiment.datasets[dataset].neighbors.depth
+    if method.lsp is not None and method.lsp.kind == "local" and method.lsp.m > depth:
+        raise ConfigError(
+            f"methods.{name}.lsp.m: {method.lsp.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
+            f" is {depth}; raise depth or lower m"
+        )
+    try:
+        needs = declares("objectives", method.objective.name, "NEEDS_HELPER")
+    except ComponentError as error:
+        raise ConfigError(f"methods.{name}.objective: {error}") from error
+    if needs and method.helper is None:
+        raise ConfigError(
+            f"methods.{name}: objective {method.objective.name} needs a helper net; set `helper: hat-helper`"
+        )
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` merged in, mapping by mapping; a component of another name replaces the old one whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    first, _, rest = path.partition(".")
+    return {first: _nested(rest, value) if rest else value}
+
+
+STAGES = ("data", "pretrain", "embed", "index", "search", "structure", "train", "attack", "autoattack", "tables")

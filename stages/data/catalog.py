@@ -1,0 +1,72 @@
+"""From settings to a data set: which reader, and whether its files are the user's or downloaded."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.core.config import Data
+from stages.core.errors import ArtifactError, ConfigError
+from stages.data.download import Archive, downloaded
+from stages.data.paths import expand
+from stages.data.records import DataSet
+from stages.data.sources import cifar10, digits, image_folder, parquet, stl10, svhn, tiny_imagenet
+
+ARCHIVES: dict[str, tuple[Archive, ...]] = {
+    "cifar10": cifar10.ARCHIVES,
+    "stl10": stl10.ARCHIVES,
+    "svhn": svhn.ARCHIVES,
+    "tiny-imagenet": tiny_imagenet.ARCHIVES,
+}
+
+
+def check_settings(settings: Data) -> None:
+    """Raise ConfigError for a setting that the source needs and lacks, or that would have no effect on it."""
+    source = settings.source
+    if source in ("image-folder", "parquet") and settings.folder is None:
+        raise ConfigError(f"folder: source {source} needs it; name the folder that holds the files")
+    if source == "digits" and settings.folder is not None:
+        raise ConfigError("folder: the digits come with scikit-learn; leave it out")
+    if settings.mirror is not None and (settings.folder is not None or source not in ARCHIVES):
+        raise ConfigError(f"mirror: nothing is downloaded for source {source} as set here; leave it out")
+    if source != "parquet" and (settings.image_column or settings.label_column):
+        raise ConfigError(f"image_column, label_column: source {source} has no columns; leave them out")
+    if settings.unlabelled and source != "stl10":
+        raise ConfigError(f"unlabelled: only stl10 has unlabelled images, not {source}; leave it out")
+
+
+@contextlib.contextmanager
+def open_data_set(settings: Data, downloads: Path) -> Iterator[DataSet]:
+    """Yield the data set, its pixels still to be decoded; unpacked archives are removed at the end.
+
+    With `folder` no network is touched; otherwise official archives are kept below `downloads`.
+    """
+    check_settings(settings)
+    if settings.source == "digits":
+        yield digits.read()
+    elif settings.folder is not None:
+        folder = expand(settings.folder, "folder")
+        if not folder.exists():
+            raise ArtifactError(
+                f"folder: {folder} does not exist; the files of {settings.source} were looked for there"
+            )
+        yield _read(settings, folder)
+    else:
+        with downloaded(ARCHIVES[settings.source], downloads, settings.mirror) as folder:
+            yield _read(settings, folder)
+
+
+def _read(settings: Data, folder: Path) -> DataSet:
+    match settings.source:
+        case "cifar10":
+            return cifar10.read(folder)
+        case "stl10":
+            return stl10.read(folder, settings.unlabelled)
+        case "svhn":
+            return svhn.read(folder)
+        case "tiny-imagenet":
+            return tiny_imagenet.read(folder)
+        case "image-folder":
+            return image_folder.read(folder)
+        case "parquet":
+            return parquet.read(folder, settings.image_column, settings.label_column)
+    raise ConfigError(f"source: no reader for '{settings.source}'")

@@ -1,0 +1,61 @@
+"""From a data set to image sets: labels checked, subsets drawn, and only the images that are kept decoded."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from stages.core.artifacts import ImageSet
+from stages.core.config import Data
+from stages.core.errors import ConfigError
+from stages.data.pixels import shape, stack
+from stages.data.records import DataSet, Records, check_labels
+from stages.data.subset import proportional_rows
+
+
+def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
+    """Image sets by name: train, test, and unlabelled (labels -1) if the data set has it.
+
+    Raises ArtifactError for a bad label or image, ConfigError for a subset too large or for sizes that differ.
+    """
+    for records in (data.train, data.test):
+        check_labels(records, data.classes)
+    rows = {
+        name: proportional_rows(
+            records.labels, keep, torch.Generator().manual_seed(settings.subset_seed), f"{name}_images"
+        )
+        for name, records, keep in (
+            ("train", data.train, settings.train_images),
+            ("test", data.test, settings.test_images),
+        )
+    }
+    splits = {"train": data.train, "test": data.test}
+    if data.unlabelled is not None:
+        splits["unlabelled"] = data.unlabelled
+        rows["unlabelled"] = np.arange(len(data.unlabelled.labels))
+    decoded = {
+        name: _image_set(records, rows[name], data.classes, settings.image_size, f"decoding {name}")
+        for name, records in splits.items()
+    }
+    sizes = {name: shape(images.images) for name, images in decoded.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise ConfigError(f"image_size: the splits differ in size ({told}); set it to bring all to one size")
+    return decoded
+
+
+def describe(images: ImageSet) -> dict[str, Any]:
+    """What the manifest keeps of a set: its size, its content hash, and the images of each class by label."""
+    counts = torch.bincount(images.labels.clamp(min=0), minlength=len(images.classes))
+    labelled = bool((images.labels >= 0).all())
+    return {
+        "images": len(images.images),
+        "shape": list(images.images.shape[1:]),
+        "content_hash": images.content_hash(),
+        "class_counts": counts.tolist() if labelled else [],
+    }
+
+
+def _image_set(records: Records, rows: np.ndarray, classes: tuple[str, ...], size: int | None, what: str) -> ImageSet:
+    images = stack(rows.tolist(), records.pixels, records.where, size, what)
+    return ImageSet(images, torch.from_numpy(records.labels[rows].copy()), classes)

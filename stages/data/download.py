@@ -1,0 +1,156 @@
+"""Official archives: fetched once, verified every time, and unpacked only within their own folder.
+
+What is read is what the checksum covers: tars are unpacked anew beside the archive for each run and removed after.
+"""
+
+import contextlib
+import errno
+import logging
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pooch
+
+from stages.core.errors import ArtifactError, DownloadError
+from stages.core.progress import SECONDS_BETWEEN_LINES, say
+from stages.data.paths import expand
+
+RETRIES = 3
+TIMEOUT = 60.0  # seconds without an answer
+CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An official file: its name, its address and the MD5 its readers have always checked it by."""
+
+    name: str
+    url: str
+    md5: str
+
+
+class _Lines:
+    """The progress of a download in a log, with the methods pooch calls on a bar: a line now and then, in MB."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.total, self.done, self.spoken = name, 0, 0, time.monotonic()
+
+    def update(self, count: int) -> None:
+        self.done += count
+        if time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES:
+            self.spoken = time.monotonic()
+            say(f"{self.name}: {self.done / 1e6:.0f} of {self.total / 1e6:.0f} MB")
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def fetch(archive: Archive, downloads: Path, mirror: str | None) -> Path:
+    """The verified archive below `downloads`, downloaded if it is absent or differs from its MD5.
+
+    mirror: a URL or a local folder (or file:// URL) that holds a file of the same name.
+    Raises DownloadError if it cannot be had or differs from its checksum.
+    """
+    logging.getLogger("pooch").setLevel(logging.WARNING)
+    url = archive.url if mirror is None else f"{mirror.rstrip('/')}/{archive.name}"
+    local = _local_path(mirror, archive.name)
+    shown = url if local is None else str(local)
+    pup = pooch.create(
+        path=downloads,
+        base_url="",
+        registry={archive.name: f"md5:{archive.md5}"},
+        urls={archive.name: url},
+        retry_if_failed=RETRIES if local is None else 0,
+    )
+    try:
+        pup.fetch(archive.name, downloader=_HttpDownloader(archive.name) if local is None else _LocalCopy(local))
+    except (OSError, ValueError) as error:  # ValueError: pooch's word for a wrong checksum
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = " ".join(str(error).split())
+        raise DownloadError(
+            f"{archive.name}: cannot be had from {shown} ({reason}); look at the network, set `mirror`, "
+            f"or set `folder` to where the files are"
+        ) from error
+    return downloads / archive.name
+
+
+@contextlib.contextmanager
+def downloaded(archives: Sequence[Archive], downloads: Path, mirror: str | None) -> Iterator[Path]:
+    """Yield a folder with the verified archives' content: tars unpacked, other files as they are."""
+    downloads.mkdir(parents=True, exist_ok=True)
+    paths = [fetch(archive, downloads, mirror) for archive in archives]
+    tars = [path for path in paths if path.name.endswith((".tar.gz", ".tgz", ".tar"))]
+    if not tars:
+        yield downloads
+        return
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=downloads) as unpacked:
+        for path in tars:
+            unpack(path, Path(unpacked))
+        yield Path(unpacked)
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack a tar below `folder` through tarfile's data filter (PEP 706).
+
+    Raises ArtifactError for a damaged tar and for a member that would land or link outside the folder.
+    """
+    say(f"{path.name}: unpacking")
+    try:
+        with tarfile.open(path) as tar:
+            tar.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise ArtifactError(f"{path}: a member leaves the folder ({error}); do not use this file") from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ArtifactError(f"{path}: not a readable tar ({error}); delete it and run again") from error
+
+
+def _local_path(mirror: str | None, name: str) -> Path | None:
+    """The file on a local mirror, or None where there is no mirror or it is remote."""
+    if mirror is None:
+        return None
+    parts = urlsplit(mirror)
+    if parts.scheme in ("http", "https"):
+        return None
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path)) / name
+    if "://" in mirror:
+        raise DownloadError(f"mirror: '{mirror}' is neither http(s)://, file:// nor a folder; write one of these")
+    return expand(mirror, "mirror") / name
+
+
+@dataclass(frozen=True)
+class _LocalCopy:
+    """A pooch downloader that copies a local file."""
+
+    source: Path
+
+    def __call__(self, url: str, output_file: Any, caller: Any) -> None:
+        say(f"copying {self.source}")
+        shutil.copyfile(self.source, output_file)
+
+
+@dataclass(frozen=True)
+class _HttpDownloader:
+    """A pooch downloader with a bar of its own for each attempt: tqdm's on a terminal, lines in a log."""
+
+    name: str
+
+    def __call__(self, url: str, output_file: Any, caller: Any) -> None:
+        say(f"fetching {url}")
+        bar = True if sys.stderr.isatty() else _Lines(self.name)
+        pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)(url, output_file, caller)

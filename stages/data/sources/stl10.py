@@ -1,0 +1,49 @@
+"""STL-10 (Coates, Ng and Lee, 2011) from its binary files: 96x96, 13,000 labelled and 100,000 unlabelled images."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stages.core.errors import ArtifactError
+from stages.data.download import Archive
+from stages.data.paths import official_folder
+from stages.data.pixels import Pixels
+from stages.data.records import DataSet, Records, from_array, unlabelled
+
+ARCHIVES = (
+    Archive(
+        "stl10_binary.tar.gz",
+        "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+        "91f7769df0f17e558f3565bffb0c7dfb",
+    ),
+)
+NESTED = "stl10_binary"
+UNLABELLED_FILE = "unlabeled_X.bin"
+CLASS_NAMES = "class_names.txt"
+SIDE = 96
+
+
+def read(folder: Path, with_unlabelled: bool) -> DataSet:
+    """Training and test images, and the unlabelled ones if asked for, from `folder` or its NESTED folder."""
+    needed = [f"{split}_{part}.bin" for split in ("train", "test") for part in "Xy"]
+    place = official_folder(folder, NESTED, [*needed, CLASS_NAMES, *([UNLABELLED_FILE] if with_unlabelled else [])])
+    extra = None
+    if with_unlabelled:
+        images = _images(place / UNLABELLED_FILE)
+        extra = unlabelled(from_array(images, np.zeros(len(images), np.int64), str(place / UNLABELLED_FILE)))
+    classes = tuple((place / CLASS_NAMES).read_text(encoding="utf-8").split())
+    return DataSet(classes, _split(place, "train"), _split(place, "test"), extra)
+
+
+def _split(place: Path, split: str) -> Records:
+    """Labels are written 1..10; a 0 becomes -1 and is refused later."""
+    labels = np.fromfile(place / f"{split}_y.bin", np.uint8).astype(np.int64) - 1
+    return from_array(_images(place / f"{split}_X.bin"), labels, str(place / f"{split}_X.bin"))
+
+
+def _images(path: Path) -> Pixels:
+    """A view (N, 96, 96, 3) of the file, which is left on disk: images are (3, columns, rows), column by column."""
+    count, rest = divmod(path.stat().st_size, 3 * SIDE * SIDE)
+    if count == 0 or rest:
+        raise ArtifactError(f"{path}: not a whole number of 3x{SIDE}x{SIDE} images; the file is damaged, get it again")
+    return np.memmap(path, np.uint8, "r", shape=(count, 3, SIDE, SIDE)).transpose(0, 3, 2, 1)

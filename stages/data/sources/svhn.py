@@ -1,0 +1,40 @@
+"""SVHN (Netzer et al., 2011), the cropped 32x32 digits, from its two MATLAB files."""
+
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+
+from stages.core.errors import ArtifactError
+from stages.data.download import Archive
+from stages.data.paths import official_folder
+from stages.data.records import DataSet, Records, from_array
+
+_SITE = "http://ufldl.stanford.edu/housenumbers"
+TRAIN, TEST = "train_32x32.mat", "test_32x32.mat"
+ARCHIVES = (
+    Archive(TRAIN, f"{_SITE}/{TRAIN}", "e26dedcc434d2e4c54c9b2d4a06d8373"),
+    Archive(TEST, f"{_SITE}/{TEST}", "eb5a983be6a315427106f1b164d9cef3"),
+)
+NESTED = "svhn"
+CLASSES = tuple("0123456789")
+ZERO_IN_FILE = 10
+
+
+def read(folder: Path) -> DataSet:
+    """Training and test images from `folder` or its NESTED folder; the extra training images are not used."""
+    place = official_folder(folder, NESTED, [TRAIN, TEST])
+    return DataSet(CLASSES, _split(place / TRAIN), _split(place / TEST))
+
+
+def _split(path: Path) -> Records:
+    """X (32, 32, 3, N) uint8 and y (N, 1), where 10 stands for the digit 0."""
+    try:
+        content = scipy.io.loadmat(path, variable_names=["X", "y"])
+    except Exception as error:  # the MATLAB reader raises many kinds, and the bytes are to blame for all
+        raise ArtifactError(f"{path}: not a readable MATLAB file ({error}); get it again") from error
+    images, labels = (content.get(name, np.empty(0)) for name in ("X", "y"))
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2] != 3:
+        raise ArtifactError(f"{path}: X must be uint8 (32, 32, 3, N); it is {images.dtype} {images.shape}")
+    digits = labels.reshape(-1).astype(np.int64)
+    return from_array(images.transpose(3, 0, 1, 2), np.where(digits == ZERO_IN_FILE, 0, digits), str(path))

@@ -1,0 +1,75 @@
+"""Files by relative name, the same below a folder and inside a zip, so that a zip is read without unpacking it."""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stages.core.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Names (sorted, '/' between parts) below an origin, and the bytes of each."""
+
+    origin: str
+    names: tuple[str, ...]
+    read: Callable[[str], bytes]
+
+    def where(self, name: str) -> str:
+        """The file in words, for an error."""
+        return f"{self.origin}/{name}"
+
+    def text(self, name: str) -> str:
+        """A file's text; ArtifactError if it is absent or not UTF-8."""
+        try:
+            return self.read(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ArtifactError(f"{self.where(name)}: not a text file ({error}); get the files again") from error
+
+
+def folder_tree(folder: Path) -> Tree:
+    """Every file below a folder; links are followed."""
+    names = sorted(
+        (Path(place) / name).relative_to(folder).as_posix()
+        for place, _, files in os.walk(folder, followlinks=True)
+        for name in files
+    )
+
+    def read(name: str) -> bytes:
+        try:
+            return (folder / name).read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"{folder / name}: cannot be read ({error.strerror}); put the file there") from error
+
+    return Tree(str(folder), tuple(names), read)
+
+
+def zip_tree(path: Path, top: str) -> Tree:
+    """Every file below the folder `top` of a zip, each member's CRC verified as it is read.
+
+    Raises ArtifactError for a file that is no zip, or that names a path outside itself: nothing is unpacked here, but
+    such an archive is not what it claims to be.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path}: not a readable zip ({error}); get it again") from error
+    for member in archive.namelist():
+        if ".." in PurePosixPath(member).parts or member.startswith("/"):
+            raise ArtifactError(f"{path}: the member '{member}' leaves the archive's folder; do not use this file")
+    prefix = f"{top}/"
+    files = (member.filename for member in archive.infolist() if not member.is_dir())
+    names = sorted(name.removeprefix(prefix) for name in files if name.startswith(prefix))
+
+    def read(name: str) -> bytes:
+        try:
+            return archive.read(prefix + name)
+        except KeyError as error:
+            raise ArtifactError(f"{path}: holds no {prefix}{name}; get the archive again") from error
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ArtifactError(f"{path}: {prefix}{name} is damaged ({error}); get the archive again") from error
+
+    return Tree(str(path), tuple(names), read)

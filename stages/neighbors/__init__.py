@@ -1,0 +1,1 @@
+"""Stage neighbors: each training image's nearest others in the embedding space."""

@@ -1,0 +1,1 @@
+"""Stage structure: each anchor's companions and its structure vector P_x (Eq. 2)."""

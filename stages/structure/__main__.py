@@ -1,0 +1,50 @@
+"""`python -m stages.structure`: neighbor lists and embeddings -> companions and structure vectors P_x (Eq. 2)."""
+
+from pathlib import Path
+
+from stages.core.artifacts import Structure, read_embeddings, read_neighbors, write_structure
+from stages.core.config import StructureChoice
+from stages.core.device import prepare
+from stages.core.progress import say
+from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.structure.companions import companions
+from stages.structure.vectors import coefficient_of_variation, structure_vectors
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read neighbors and embeddings, write every anchor's companions and P_x."""
+    command_line = parser("structure", "structure vectors P_x (Eq. 2) of every training image")
+    command_line.add_argument("--neighbors", type=Path, required=True, help="Parquet of the searched neighbor lists")
+    command_line.add_argument("--embeddings", type=Path, required=True, help="Parquet of the embeddings")
+    command_line.add_argument("--structure", type=Path, required=True, help="where companions and P_x (Parquet) go")
+    arguments = command_line.parse_args(argv)
+    with one_line_errors():
+        settings = load_settings(arguments.settings, StructureChoice)
+        device = prepare(arguments.device, arguments.threads, settings.seed)
+        with recorded(
+            arguments.manifest,
+            modules=["stages.structure.__main__"],
+            settings=settings.model_dump(mode="json"),
+            inputs={"neighbors": arguments.neighbors, "embeddings": arguments.embeddings},
+            outputs={"structure": arguments.structure},
+            seed=settings.seed,
+            device=device,
+        ) as facts:
+            ids, distances = companions(
+                settings, read_neighbors(arguments.neighbors), read_embeddings(arguments.embeddings)
+            )
+            vectors, degenerate = structure_vectors(distances)
+            write_structure(arguments.structure, Structure(ids, vectors.float()))
+            facts.update(
+                anchors=len(ids),
+                coefficient_of_variation=coefficient_of_variation(vectors),
+                degenerate_anchors=int(degenerate.sum()),
+            )
+            say(
+                f"structure: {len(ids)} anchors, {settings.m} {settings.kind} companions, "
+                f"coefficient of variation {facts['coefficient_of_variation']:.4f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""`python -m stages.tables`: one table or figure of an experiment, from outcomes and histories."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stages.core.device import prepare
+from stages.core.files import atomic, write_text
+from stages.core.progress import say
+from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.tables.cells import Cell, score, write_cells
+from stages.tables.curves import Curves, read_curves, write_curves
+from stages.tables.figure import draw_losses
+from stages.tables.latex import latex_document
+from stages.tables.paper import PAPER, read_paper
+from stages.tables.parity import parity_notes
+from stages.tables.plan import Plan
+from stages.tables.sheet import lay_out
+from stages.tables.terminal import terminal_text
+
+ASSUMPTIONS = Path(__file__).with_name("assumptions.md")
+SUFFIXES = {"table": ("csv", "tex", "txt"), "losses": ("csv", "png", "pdf")}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read a plan's files, write its table or figure and the manifest; missing files are named, never fatal."""
+    cli = parser("tables", __doc__ or "")
+    cli.add_argument("--root", type=Path, required=True, help="what the plan's paths are relative to")
+    cli.add_argument("--out", type=Path, required=True, help="the folder that the table's files go to")
+    args = cli.parse_args(argv)
+    with one_line_errors():
+        plan = load_settings(args.settings, Plan)
+        device = prepare(args.device, args.threads, plan.seed)
+        inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
+        outputs = {suffix: args.out / f"{plan.table}.{suffix}" for suffix in SUFFIXES[plan.kind]}
+        if plan.assumptions:
+            inputs["assumptions.md"] = ASSUMPTIONS
+            outputs["assumptions"] = args.out / ASSUMPTIONS.name
+        with recorded(
+            args.manifest,
+            modules=["stages.tables.__main__"],
+            settings=plan.model_dump(mode="json"),
+            inputs=inputs,
+            outputs=outputs,
+            seed=plan.seed,
+            device=device,
+        ) as facts:
+            facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
+            if plan.assumptions:
+                with atomic(outputs["assumptions"]) as temporary:
+                    shutil.copyfile(ASSUMPTIONS, temporary)
+        for name in facts["missing"]:
+            say(f"{plan.table}: missing {name}")
+
+
+def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
+    """Write a table as CSV, LaTeX and text; return what is missing, each run once."""
+    cells = score(plan, root, read_paper())
+    sheet = lay_out(plan, cells, parity_notes(plan, root))
+    write_cells(outputs["csv"], cells)
+    write_text(outputs["tex"], latex_document(sheet))
+    write_text(outputs["txt"], terminal_text(sheet))
+    return _named(cells)
+
+
+def write_figure(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
+    """Write the figure of the losses and its numbers; return what is missing, each run once."""
+    curves = read_curves(plan, root)
+    write_curves(outputs["csv"], curves)
+    draw_losses(plan.title, curves, plan.notes, (outputs["png"], outputs["pdf"]))
+    return _named(curves)
+
+
+def _named(parts: Sequence[Cell | Curves]) -> list[str]:
+    return list(dict.fromkeys(f"{gap.run}: {gap.reason}" for part in parts for gap in part.gaps))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Figure 3: the objective's loss and the LSP loss over the epochs, one panel a method, twin axes.
+
+Several seeds are drawn as their mean within a band of one standard deviation. Colors are Okabe and Ito's (2008), told
+apart by the color-blind; line styles tell them apart in gray.
+"""
+
+import math
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from stages.core.files import atomic
+from stages.tables.curves import LOSSES, Curves
+
+LABELS = {"objective_loss": "objective's loss (cross-entropy)", "lsp_loss": "LSP loss"}
+STYLES: dict[str, dict[str, Any]] = {
+    "objective_loss": {"color": "#0072B2", "linestyle": "-"},
+    "lsp_loss": {"color": "#D55E00", "linestyle": "--"},
+}
+ACROSS = 3
+PANEL_INCHES = (4.2, 3.0)
+DPI = 200
+RC: Any = {"font.size": 9, "axes.titlesize": 10, "pdf.fonttype": 42, "axes.spines.top": False, "text.parse_math": False}
+METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+
+
+def draw_losses(title: str, curves: list[Curves], notes: tuple[str, ...], paths: tuple[Path, ...]) -> None:
+    """Draw the panels and write them to each path, a .png or a .pdf, the same bytes for the same curves."""
+    with matplotlib.rc_context(RC):
+        figure = _draw(title, curves, notes)
+        for path in paths:
+            kind = path.suffix.removeprefix(".")
+            with atomic(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
+
+
+def _draw(title: str, curves: list[Curves], notes: tuple[str, ...]) -> Figure:
+    across = min(ACROSS, len(curves))
+    down = math.ceil(len(curves) / across)
+    width = max(PANEL_INCHES[0] * across, 5.5)
+    caption = _caption(curves, notes, int(width * 15))
+    height = PANEL_INCHES[1] * down + 0.9 + 0.15 * (caption.count("\n") + 1)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    several = len({curve.row.dataset for curve in curves}) > 1
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for panel, curve in zip(axes, curves, strict=False):
+        head = f"{curve.row.title()}: {curve.row.label}" if several else curve.row.label
+        _panel(panel, head, curve)
+    for panel in axes[len(curves) :]:
+        panel.set_axis_off()
+    handles = [Line2D([], [], label=LABELS[loss], **STYLES[loss]) for loss in LOSSES]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+    figure.supxlabel(caption, fontsize=8, x=0.01, ha="left")
+    return figure
+
+
+def _panel(panel: Axes, head: str, curve: Curves) -> None:
+    """Both losses of one method, or in their place the runs that are missing."""
+    panel.set_title(head)
+    panel.set_xlabel("epoch")
+    if curve.table.empty:
+        names = "\n".join(gap.run for gap in curve.gaps)
+        panel.text(0.5, 0.5, f"no history of\n{names}", ha="center", va="center", transform=panel.transAxes)
+        panel.set_yticks([])
+        panel.set_xticks([])
+        return
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    twin = panel.twinx()
+    for side, loss in zip((panel, twin), LOSSES, strict=True):
+        color = STYLES[loss]["color"]
+        points = curve.table[[loss, f"{loss}_sd"]].dropna(subset=[loss])
+        marker = "o" if len(points) == 1 else None
+        side.plot(points.index, points[loss], marker=marker, **STYLES[loss])
+        band = points.dropna()
+        mean, sd = band[loss], band[f"{loss}_sd"]
+        side.fill_between(band.index, mean - sd, mean + sd, color=color, alpha=0.2, lw=0)
+        side.set_ylabel(LABELS[loss].partition(" (")[0], color=color)
+        side.tick_params(axis="y", colors=color)
+
+
+def _caption(curves: list[Curves], notes: tuple[str, ...], width: int) -> str:
+    """How the curves are to be read and what is missing, wrapped to `width` characters."""
+    seeds = max((int(curve.table["seeds"].max()) for curve in curves if not curve.table.empty), default=0)
+    band = [f"Mean of up to {seeds} seeds; the band is one standard deviation."] if seeds > 1 else []
+    gaps = dict.fromkeys(f"Missing: {gap.run} ({gap.reason})." for curve in curves for gap in curve.gaps)
+    return "\n".join(textwrap.fill(line, width) for line in (*band, *notes, *gaps))

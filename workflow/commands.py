@@ -1,0 +1,27 @@
+"""What the workflow's commands share: the --configfile argument, and errors as one line."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.core.errors import StageError
+from stages.core.experiment import Experiment
+from workflow.load import load_experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def experiment_of(command: str, description: str, argv: list[str] | None = None) -> Experiment:
+    """The experiment that a command's --configfile names, config.yaml without one."""
+    cli = argparse.ArgumentParser(prog=f"python -m workflow.{command}", description=description)
+    cli.add_argument("--configfile", type=Path, nargs="+", default=[], help="experiment and overlays, as for snakemake")
+    return load_experiment(cli.parse_args(argv).configfile, ROOT / "config.yaml")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command; what the user can cure becomes one line and status 1."""
+    try:
+        main()
+    except StageError as error:
+        sys.exit(f"error: {error}")

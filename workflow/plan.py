@@ -1,0 +1,81 @@
+"""What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
+
+from pathlib import Path
+from typing import Any
+
+from stages.core.code import code_digest
+from stages.core.config import Attack
+from stages.core.experiment import Experiment, Table
+from stages.core.files import digest
+from workflow.groups import attack_id
+from workflow.runs import Plan, Planner, variants
+
+
+def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
+    """The plan of an experiment; `root` is where results/ lies, looked at only for finished attack jobs to keep."""
+    planner = Planner(experiment, root)
+    attacks = {key: attack.resolved().model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
+    rows = {name: _rows(planner, table) for name, table in experiment.tables.items()}
+    wanted: dict[str, dict[str, Attack]] = {}
+    for name, table in experiment.tables.items():
+        for _, train_keys in rows[name]:
+            for key in train_keys:
+                wanted.setdefault(key, {}).update({attack_id(attacks[a]): attacks[a] for a in table.attacks})
+    jobs = planner.attack_all(wanted)
+    plan = planner.plan
+    for name, table in experiment.tables.items():
+        filled, codes = [], {code_digest(["stages.tables.__main__"])}
+        for row, train_keys in rows[name]:
+            runs = []
+            for key in train_keys:
+                trained = plan.train[key]
+                ids = {column: attack_id(attacks[column]) for column in table.attacks}
+                outcomes = {
+                    column: {"path": f"results/attack/{jobs[key][attack]}.parquet", "attack": attack}
+                    for column, attack in ids.items()
+                }
+                codes |= {trained.code, *(plan.attack[jobs[key][attack]].code for attack in ids.values())}
+                history = trained.path("history.parquet")
+                runs.append({"seed": trained.seed, "name": trained.name, "history": history, "outcomes": outcomes})
+            filled.append({**row, "runs": runs})
+        plan.tables[name] = _table(experiment, name, filled)
+        plan.table_code[name] = digest(sorted(codes), 16)
+    return plan
+
+
+def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    table = experiment.tables[name]
+    return {
+        "experiment": experiment.experiment,
+        "table": name,
+        "kind": table.kind,
+        "title": table.title,
+        "columns": [{"attack": key, "label": experiment.attacks[key].label or key.upper()} for key in table.attacks],
+        "rows": rows,
+        "notes": [note for note in (*table.notes, experiment.note) if note],
+        "assumptions": True,
+    }
+
+
+def _rows(planner: Planner, table: Table) -> list[tuple[dict[str, Any], list[str]]]:
+    experiment = planner.experiment
+    rows = []
+    for dataset in table.datasets:
+        section = experiment.datasets[dataset]
+        for name in table.methods:
+            for changes in variants(table.vary):
+                seeds = table.seeds if table.seeds is not None else experiment.seeds
+                keys = [planner.train(dataset, name, changes, seed)[0] for seed in seeds]
+                title = experiment.method(dataset, name, changes).title
+                varied = ", ".join(f"{path.rpartition('.')[2]} = {value}" for path, value in changes.items())
+                row = {
+                    "dataset": dataset,
+                    "dataset_title": section.data.title or dataset,
+                    "paper_dataset": section.paper,
+                    "paper_note": section.paper_note,
+                    "label": f"{title} ({varied})" if varied else title,
+                    "method": name,
+                    "variant": changes,
+                }
+                rows.append((row, keys))
+    return rows

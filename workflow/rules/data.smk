@@ -1,0 +1,21 @@
+rule data:
+    output:
+        train="results/data/{data}/train.safetensors",
+        test="results/data/{data}/test.safetensors",
+        manifest="results/data/{data}/manifest.json",
+    params:
+        settings=lambda wildcards: plan.data[wildcards.data].settings,
+        code=lambda wildcards: plan.data[wildcards.data].code,
+    log:
+        "logs/data/{data}.log",
+    benchmark:
+        "logs/data/{data}.benchmark.tsv"
+    threads: asks("data", "threads")
+    resources:
+        mem_mb=asks("data", "mem_mb"),
+        runtime=asks("data", "runtime"),
+        gpu=asks("data", "gpu"),
+    shell:
+        "python -m stages.data --settings {params.settings:q} --downloads {experiment.downloads:q}"
+        " --train {output.train} --test {output.test} --unlabelled results/data/{wildcards.data}/unlabelled.safetensors"
+        " --manifest {output.manifest} > {log} 2>&1"

@@ -1,0 +1,50 @@
+rule pretrain:
+    input:
+        unpack(lambda wildcards: plan.pretrain[wildcards.features].inputs),
+    output:
+        encoder="results/features/{features}/encoder.safetensors",
+        history="results/features/{features}/history.parquet",
+        manifest="results/features/{features}/pretrain.json",
+    params:
+        settings=lambda wildcards: plan.pretrain[wildcards.features].settings,
+        code=lambda wildcards: plan.pretrain[wildcards.features].code,
+        unlabelled=lambda wildcards, input: optional("--unlabelled", input.get("unlabelled")),
+    log:
+        "logs/pretrain/{features}.log",
+    benchmark:
+        "logs/pretrain/{features}.benchmark.tsv"
+    threads: asks("pretrain", "threads")
+    resources:
+        mem_mb=asks("pretrain", "mem_mb"),
+        runtime=asks("pretrain", "runtime"),
+        gpu=asks("pretrain", "gpu"),
+    shell:
+        "python -m stages.features pretrain --settings {params.settings:q} --train {input.train} --test {input.test}"
+        " {params.unlabelled} --encoder {output.encoder} --history {output.history}"
+        " --resume results/resume/features/{wildcards.features}"
+        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+
+
+rule embed:
+    input:
+        unpack(lambda wildcards: plan.embed[wildcards.features].inputs),
+    output:
+        embeddings="results/features/{features}/embeddings.parquet",
+        manifest="results/features/{features}/embed.json",
+    params:
+        settings=lambda wildcards: plan.embed[wildcards.features].settings,
+        code=lambda wildcards: plan.embed[wildcards.features].code,
+        encoder=lambda wildcards, input: optional("--encoder", input.get("encoder")),
+    log:
+        "logs/embed/{features}.log",
+    benchmark:
+        "logs/embed/{features}.benchmark.tsv"
+    threads: asks("embed", "threads")
+    resources:
+        mem_mb=asks("embed", "mem_mb"),
+        runtime=asks("embed", "runtime"),
+        gpu=asks("embed", "gpu"),
+    shell:
+        "python -m stages.features embed --settings {params.settings:q} --train {input.train} {params.encoder}"
+        " --embeddings {output.embeddings}"
+        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"

@@ -1,0 +1,50 @@
+rule index:
+    input:
+        embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
+    output:
+        index="results/neighbors/{neighbors}/index.faiss",
+        manifest="results/neighbors/{neighbors}/index.json",
+    params:
+        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
+        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
+    log:
+        "logs/index/{neighbors}.log",
+    benchmark:
+        "logs/index/{neighbors}.benchmark.tsv"
+    threads: asks("index", "threads")
+    resources:
+        mem_mb=asks("index", "mem_mb"),
+        runtime=asks("index", "runtime"),
+        gpu=asks("index", "gpu"),
+    shell:
+        "python -m stages.neighbors build --settings {params.settings:q} --embeddings {input.embeddings}"
+        " --index {output.index}"
+        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+
+
+rule neighbors:
+    input:
+        embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
+        train=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["train"],
+        index=rules.index.output.index,
+    output:
+        neighbors="results/neighbors/{neighbors}/neighbors.parquet",
+        report="results/neighbors/{neighbors}/report.json",
+        manifest="results/neighbors/{neighbors}/neighbors.json",
+    params:
+        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
+        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
+    log:
+        "logs/search/{neighbors}.log",
+    benchmark:
+        "logs/search/{neighbors}.benchmark.tsv"
+    threads: asks("search", "threads")
+    resources:
+        mem_mb=asks("search", "mem_mb"),
+        runtime=asks("search", "runtime"),
+        gpu=asks("search", "gpu"),
+    shell:
+        "python -m stages.neighbors search --settings {params.settings:q} --embeddings {input.embeddings}"
+        " --index {input.index} --labels-from {input.train}"
+        " --neighbors {output.neighbors} --report {output.report}"
+        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"

@@ -1,0 +1,214 @@
+"""From an experiment to its runs: what each job reads, writes and depends on, and where it lies.
+
+A run's folder is named for people and for identity: method, what differs from its preset, and eight hex digits of
+every setting that can change its result. Where files come from (folder, mirror) and titles are no part of it.
+`code` of a job chains the digests of its own code and of all jobs before it, so that a rerun that was cut short
+between two stages is never taken for fresh.
+"""
+
+import re
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from stages.core.code import code_digest
+from stages.core.components import module_name
+from stages.core.config import Attack, AttackSettings, Method, StructureChoice, TrainSettings
+from stages.core.experiment import Experiment, check_method
+from stages.core.files import canonical_json, digest
+from workflow.groups import attack_groups
+
+ATTACK_SEED = 0
+NAMED_DIFFERENCES = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a stage: its folder, its settings (canonical JSON) and the chained digest of its code."""
+
+    folder: str
+    settings: str
+    code: str
+    inputs: dict[str, str] = field(default_factory=dict)
+
+    def path(self, name: str) -> str:
+        """A file in the job's folder."""
+        return f"{self.folder}/{name}"
+
+
+@dataclass(frozen=True)
+class TrainJob(Job):
+    """A training run of one seed, and what the tables say of it."""
+
+    dataset: str = ""
+    name: str = ""
+    seed: int = 0
+
+
+@dataclass
+class Plan:
+    """Every job of an experiment by its wildcard value, and the tables' own plans."""
+
+    experiment: Experiment
+    data: dict[str, Job] = field(default_factory=dict)
+    pretrain: dict[str, Job] = field(default_factory=dict)
+    embed: dict[str, Job] = field(default_factory=dict)
+    neighbors: dict[str, Job] = field(default_factory=dict)
+    structure: dict[str, Job] = field(default_factory=dict)
+    train: dict[str, TrainJob] = field(default_factory=dict)
+    attack: dict[str, Job] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    table_code: dict[str, str] = field(default_factory=dict)
+
+
+class Planner:
+    """Builds a Plan; jobs that several tables ask for are made once."""
+
+    def __init__(self, experiment: Experiment, root: Path) -> None:
+        self.experiment = experiment
+        self.root = root
+        self.plan = Plan(experiment)
+
+    def data(self, dataset: str) -> tuple[str, Job]:
+        """The job that prepares a data set's images."""
+        settings = self.experiment.datasets[dataset].data
+        identity = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
+        key = f"{dataset}-{digest(identity)}"
+        job = Job(
+            f"results/data/{key}",
+            canonical_json(settings.model_dump(mode="json", exclude={"title"})),
+            code_digest(["stages.data.__main__"]),
+        )
+        return key, self.plan.data.setdefault(key, job)
+
+    def embed(self, dataset: str) -> tuple[str, Job]:
+        """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
+        data_key, data = self.data(dataset)
+        features = self.experiment.datasets[dataset].features
+        code = _chain(data.code, code_digest(["stages.features.__main__"]))
+        inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
+        if self.experiment.datasets[dataset].data.unlabelled:
+            inputs["unlabelled"] = data.path("unlabelled.safetensors")
+        settings = features.model_dump(mode="json")
+        if features.source == "moco":
+            trained = {**settings, "embedding": "head", "checkpoint": None}
+            key = f"{dataset}-{digest([data_key, trained])}"
+            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, inputs)
+            self.plan.pretrain.setdefault(key, pretrain)
+            inputs = {"train": inputs["train"], "encoder": pretrain.path("encoder.safetensors")}
+        else:
+            inputs = {"train": inputs["train"]}
+        key = f"{dataset}-{features.embedding}-{digest([data_key, settings])}"
+        job = Job(f"results/features/{key}", canonical_json(settings), code, inputs)
+        return key, self.plan.embed.setdefault(key, job)
+
+    def neighbors(self, dataset: str) -> tuple[str, Job]:
+        """The jobs that index and search a data set's embeddings."""
+        embed_key, embed = self.embed(dataset)
+        settings = self.experiment.datasets[dataset].neighbors.model_dump(mode="json")
+        key = f"{dataset}-{digest([embed_key, settings])}"
+        code = _chain(embed.code, code_digest(["stages.neighbors.__main__"]))
+        inputs = {"embeddings": embed.path("embeddings.parquet"), "train": embed.inputs["train"]}
+        job = Job(f"results/neighbors/{key}", canonical_json(settings), code, inputs)
+        return key, self.plan.neighbors.setdefault(key, job)
+
+    def structure(self, dataset: str, choice: StructureChoice) -> tuple[str, Job]:
+        """The job that makes structure vectors."""
+        neighbors_key, neighbors = self.neighbors(dataset)
+        settings = choice.model_dump(mode="json")
+        key = f"{dataset}-{choice.kind}-m{choice.m}-{digest([neighbors_key, settings])}"
+        code = _chain(neighbors.code, code_digest(["stages.structure.__main__"]))
+        inputs = {"neighbors": neighbors.path("neighbors.parquet"), "embeddings": neighbors.inputs["embeddings"]}
+        job = Job(f"results/structure/{key}", canonical_json(settings), code, inputs)
+        return key, self.plan.structure.setdefault(key, job)
+
+    def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> tuple[str, TrainJob]:
+        """The job that trains a method with dotted changes; its helper net's job too."""
+        experiment, section = self.experiment, self.experiment.datasets[dataset]
+        method = experiment.method(dataset, name, changes)
+        check_method(experiment, dataset, name, method)
+        recipe = experiment.recipe(dataset, method.recipe)
+        held_out = method.held_out(recipe)
+        monitor = experiment.monitor
+        data_key, data = self.data(dataset)
+        inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
+        code, identity = [data.code, code_digest(_method_modules(method))], [data_key]
+        choices = {"monitor": monitor.structure.model_copy(update={"held_out": held_out})}
+        if method.lsp is not None:
+            choices["structure"] = method.lsp.structure(held_out)
+        for use, choice in choices.items():
+            key, structure = self.structure(dataset, choice)
+            inputs[use] = structure.path("structure.parquet")
+            code.append(structure.code)
+            identity.append(key)
+        if method.helper is not None:
+            key, helper = self.train(dataset, method.helper, {}, seed)
+            inputs["helper"] = helper.path("model.safetensors")
+            code.append(helper.code)
+            identity.append(key)
+        untitled = method.model_copy(update={"title": ""})
+        settings = TrainSettings(
+            method=untitled, recipe=recipe, model=section.model, augment=section.augment, monitor=monitor, seed=seed
+        ).model_dump(mode="json")
+        differences = _differences(method, experiment.preset(name))
+        folder = _run_name(name, differences, digest([identity, {**settings, "seed": None}]))
+        key = f"{dataset}/{folder}/seed{seed}"
+        job = TrainJob(f"results/train/{key}", canonical_json(settings), _chain(*code), inputs, dataset, folder, seed)
+        return key, self.plan.train.setdefault(key, job)
+
+    def attack_all(self, wanted: dict[str, dict[str, Attack]]) -> dict[str, dict[str, str]]:
+        """Jobs for the attacks wanted of each checkpoint, by id; returns {train key: {attack id: attack job}}."""
+        found: dict[str, dict[str, str]] = {}
+        for train_key, attacks in wanted.items():
+            trained = self.plan.train[train_key]
+            folder = f"results/attack/{train_key}"
+            found[train_key] = {}
+            for group, members in attack_groups(attacks, self.experiment.separate_attacks, self.root / folder).items():
+                modules = [module_name("attacks", attack.kind) for attack in members.values()]
+                settings = AttackSettings(attacks=members, seed=ATTACK_SEED).model_dump(mode="json")
+                job = Job(
+                    folder,
+                    canonical_json(settings),
+                    _chain(trained.code, code_digest(["stages.attack.__main__", *modules])),
+                    {"checkpoint": trained.path("model.safetensors"), "test": trained.inputs["test"]},
+                )
+                self.plan.attack[f"{train_key}/{group}"] = job
+                for attack_id in members.keys() & attacks.keys():
+                    found[train_key].setdefault(attack_id, f"{train_key}/{group}")
+        return found
+
+
+def variants(vary: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the varied settings, in the order written."""
+    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
+
+
+def _method_modules(method: Method) -> list[str]:
+    return [
+        "stages.train.__main__",
+        module_name("objectives", method.objective.name),
+        module_name("augmentations", method.augmentation.name),
+    ]
+
+
+def _run_name(method: str, differences: list[str], identity: str) -> str:
+    parts = [method.replace("+", "-plus"), *differences[:NAMED_DIFFERENCES], identity]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts))
+
+
+def _differences(method: Method, base: Method) -> list[str]:
+    """`m16`-like words for every setting in which a method differs from its base."""
+    mine, theirs = (_flat(side.model_dump(mode="json", exclude={"title"})) for side in (method, base))
+    return [f"{path.rpartition('.')[2]}{value}" for path, value in mine.items() if theirs.get(path) != value]
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _chain(*codes: str) -> str:
+    return digest(list(codes), 16)
