@@ -75,10 +75,12 @@ class Planner:
         settings = self.experiment.datasets[dataset].data
         identity = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
         key = f"{dataset}-{digest(identity)}"
+        folder = f"results/data/{key}"
         job = Job(
-            f"results/data/{key}",
+            folder,
             canonical_json(settings.model_dump(mode="json", exclude={"title"})),
             code_digest(["stages.data.__main__"]),
+            {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
         )
         return key, self.plan.data.setdefault(key, job)
 
@@ -88,13 +90,11 @@ class Planner:
         features = self.experiment.datasets[dataset].features
         code = _chain(data.code, code_digest(["stages.features.__main__"]))
         inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
-        if self.experiment.datasets[dataset].data.unlabelled:
-            inputs["unlabelled"] = data.path("unlabelled.safetensors")
         settings = features.model_dump(mode="json")
         if features.source == "moco":
             trained = {**settings, "embedding": "head", "checkpoint": None}
             key = f"{dataset}-{digest([data_key, trained])}"
-            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, inputs)
+            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, {**inputs, **data.inputs})
             self.plan.pretrain.setdefault(key, pretrain)
             inputs = {"train": inputs["train"], "encoder": pretrain.path("encoder.safetensors")}
         else:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from stages.core.errors import ArtifactError
-from stages.core.files import atomic
+from stages.core.files import atomic, canonical_json
 
 UNLABELLED = -1
 
@@ -204,8 +204,10 @@ def read_outcomes(path: Path) -> pa.Table:
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors as safetensors, with the SHA-256 of their content in the header."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # One key only: safetensors writes several in random order, and equal content should give equal files.
+    header = canonical_json({**metadata, "sha256": _content_hash(stored)})
     with atomic(path) as temporary:
-        safetensors.torch.save_file(stored, temporary, {**metadata, "sha256": _content_hash(stored)})
+        safetensors.torch.save_file(stored, temporary, {"artifact": header})
 
 
 def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -213,9 +215,9 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
     _require(path)
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
-            metadata = stream.metadata() or {}
+            metadata = json.loads((stream.metadata() or {}).get("artifact", "{}"))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
     if missing := names - tensors.keys():
         raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
@@ -272,5 +274,5 @@ def _content_hash(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        state.update(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+        state.update(tensor.flatten().view(torch.uint8).numpy().data)
     return state.hexdigest()

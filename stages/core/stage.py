@@ -33,8 +33,12 @@ REPORTED_PACKAGES = (
     "faiss-cpu",
     "torchattacks",
     "pyautoattack",
+    "numpy",
+    "scipy",
+    "scikit-learn",
     "pandas",
     "pyarrow",
+    "pillow",
 )
 
 

@@ -9,6 +9,7 @@ from stages.core.errors import ConfigError
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.data.catalog import open_data_set
 from stages.data.decode import decode, describe
+from stages.data.pixels import decoder_versions
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             for name, images in decoded.items():
                 write_images(outputs[name], images)
                 facts[name] = describe(images)
+            facts["decoder"] = decoder_versions()
 
 
 if __name__ == "__main__":

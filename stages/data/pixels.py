@@ -4,11 +4,12 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from stages.core.errors import ArtifactError, ConfigError
@@ -73,6 +74,11 @@ def stack(
     if stacked is None:
         raise ArtifactError(f"{what}: no images; look at the source's files")
     return torch.from_numpy(stacked)
+
+
+def decoder_versions() -> dict[str, str | None]:
+    """Pillow and its JPEG library: another one may decode the same file to other pixels."""
+    return {"pillow": version("pillow"), "jpeg": features.version("jpg")}
 
 
 def shape(images: Pixels | Tensor) -> str:

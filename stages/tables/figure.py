@@ -12,13 +12,12 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from stages.core.files import atomic
 from stages.tables.curves import LOSSES, Curves
 
-LABELS = {"objective_loss": "objective's loss (cross-entropy)", "lsp_loss": "LSP loss"}
+LABELS = {"objective_loss": "objective's loss (solid)", "lsp_loss": "LSP loss (dashed)"}
 STYLES: dict[str, dict[str, Any]] = {
     "objective_loss": {"color": "#0072B2", "linestyle": "-"},
     "lsp_loss": {"color": "#D55E00", "linestyle": "--"},
@@ -41,13 +40,13 @@ def draw_losses(title: str, curves: list[Curves], notes: tuple[str, ...], paths:
 
 
 def _draw(title: str, curves: list[Curves], notes: tuple[str, ...]) -> Figure:
-    across = min(ACROSS, len(curves))
+    across = 2 if len(curves) == 4 else min(ACROSS, len(curves))
     down = math.ceil(len(curves) / across)
     width = max(PANEL_INCHES[0] * across, 5.5)
     caption = _caption(curves, notes, int(width * 15))
     height = PANEL_INCHES[1] * down + 0.9 + 0.15 * (caption.count("\n") + 1)
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, fontsize=12, fontweight="bold")
+    figure.suptitle(textwrap.fill(title, int(width * 9)), fontsize=12, fontweight="bold")
     several = len({curve.row.dataset for curve in curves}) > 1
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for panel, curve in zip(axes, curves, strict=False):
@@ -55,15 +54,13 @@ def _draw(title: str, curves: list[Curves], notes: tuple[str, ...]) -> Figure:
         _panel(panel, head, curve)
     for panel in axes[len(curves) :]:
         panel.set_axis_off()
-    handles = [Line2D([], [], label=LABELS[loss], **STYLES[loss]) for loss in LOSSES]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
     figure.supxlabel(caption, fontsize=8, x=0.01, ha="left")
     return figure
 
 
 def _panel(panel: Axes, head: str, curve: Curves) -> None:
     """Both losses of one method, or in their place the runs that are missing."""
-    panel.set_title(head)
+    panel.set_title(textwrap.fill(head, 42))
     panel.set_xlabel("epoch")
     if curve.table.empty:
         names = "\n".join(gap.run for gap in curve.gaps)
@@ -81,7 +78,7 @@ def _panel(panel: Axes, head: str, curve: Curves) -> None:
         band = points.dropna()
         mean, sd = band[loss], band[f"{loss}_sd"]
         side.fill_between(band.index, mean - sd, mean + sd, color=color, alpha=0.2, lw=0)
-        side.set_ylabel(LABELS[loss].partition(" (")[0], color=color)
+        side.set_ylabel(LABELS[loss], color=color)
         side.tick_params(axis="y", colors=color)
 
 

@@ -126,11 +126,11 @@ def _reading(cells: list[Cell]) -> Iterator[str]:
 def _sizes(cells: list[Cell]) -> str:
     """'Test images: Digits 360 (AA 200); SVHN 26032.'; a column is named where it differs from its data set's first."""
     parts: list[str] = []
-    for _, block in groupby((cell for cell in cells if cell.images), key=lambda cell: cell.row.dataset):
+    scored = (cell for cell in cells if cell.images)
+    for (_, title), block in groupby(scored, key=lambda cell: (cell.row.dataset, cell.row.title())):
         columns: dict[str, set[int]] = {}
         for cell in block:
             columns.setdefault(cell.column.label, set()).add(cell.images)
-            title = cell.row.title()
         spelled = {label: "/".join(map(str, sorted(sizes))) for label, sizes in columns.items()}
         usual = next(iter(spelled.values()))
         others = ", ".join(f"{label} {size}" for label, size in spelled.items() if size != usual)

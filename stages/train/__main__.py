@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 from torch import device as torch_device
 from torch import nn
@@ -65,10 +64,9 @@ def main(argv: list[str] | None = None) -> None:
             model = Classifier(**architecture).to(device)
             key = digest([dumped, {k: sha256_file(p) for k, p in paths.items()}, code_digest(modules)], 32)
             state = train(model, settings, inputs, args.resume, key)
-            history = pd.DataFrame(state.history)
-            write_table(args.history, pa.Table.from_pandas(history, preserve_index=False))
+            write_table(args.history, pa.Table.from_pylist(state.history))
             write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
-            facts.update(selected_epoch=state.best_epoch, **test_selected(history))
+            facts.update(selected_epoch=state.best_epoch, **test_selected(state.history))
         args.resume.unlink(missing_ok=True)
 
 
@@ -81,18 +79,14 @@ def code_modules(method: Method) -> list[str]:
     ]
 
 
-def test_selected(history: pd.DataFrame) -> dict[str, object]:
+def test_selected(history: list[dict[str, float]]) -> dict[str, object]:
     """The epoch that the test images would have selected, for parity with tables that select so; never used here."""
-    if "robust_accuracy" not in history:
+    measured = [row for row in history if "robust_accuracy" in row]
+    if not measured:
         return {}
-    best = history.iloc[int(history["robust_accuracy"].argmax())]
-    return {
-        "test_selected": {
-            "epoch": int(best["epoch"]),
-            "clean": float(best["clean_accuracy"]),
-            "pgd": float(best["robust_accuracy"]),
-        }
-    }
+    best = max(measured, key=lambda row: row["robust_accuracy"])
+    figures = {"epoch": int(best["epoch"]), "clean": best["clean_accuracy"], "pgd": best["robust_accuracy"]}
+    return {"test_selected": figures}
 
 
 def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> Inputs:

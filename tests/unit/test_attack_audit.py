@@ -1,7 +1,9 @@
 """What the audit catches, and that batches, devices and names enter a result as documented."""
 
+import random
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -136,14 +138,33 @@ def test_evaluate_fails_for_an_attack_that_breaks_a_rule(
 
 
 def test_a_library_cannot_switch_the_model_and_is_caught_if_it_reaches_around(model: nn.Module) -> None:
-    tracer = sys.gettrace()
     with as_library_sees(model) as frozen:
         frozen.train()
         assert not any(module.training for module in frozen.modules())
     with pytest.raises(AuditError, match="train mode"), as_library_sees(model):
         model[0].train()
     require_eval_mode(model, "x")
-    assert sys.gettrace() is tracer
+
+
+def test_a_library_gives_back_random_states_and_the_trace_function(model: nn.Module) -> None:
+    def tracer(*_: object) -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    try:
+        with as_library_sees(model):
+            sys.settrace(None)
+            random.seed(0)
+            np.random.seed(0)
+            torch.manual_seed(0)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+    assert random.getstate() == states[0]
+    assert np.random.get_state()[1].tolist() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
 
 
 def test_a_misclassified_image_is_never_robust_and_epsilon_zero_keeps_the_clean_accuracy(

@@ -157,8 +157,8 @@ def test_autoattack_leaves_no_image_robust_that_pgd_fools() -> None:
 def test_autoattack_runs_on_the_fewest_classes_it_can_and_refuses_fewer(kind: str) -> None:
     model = build(classes=4)
     images, labels = batch(model)
-    x_adv = run(kind, model, images, labels, "linf", 0.2)
-    assert int(robust(model, x_adv, labels).sum()) < len(images)
+    x_adv = run(kind, model, images, labels, "linf", 0.02)  # some image lasts, so every target is tried
+    assert 0 < int(robust(model, x_adv, labels).sum()) < len(images)
     with pytest.raises(ConfigError, match="4 classes or more and the model has 3"):
         run(kind, build(classes=3), images, labels.clamp_max(2), "linf", 0.2)
 

@@ -1,3 +1,4 @@
+# STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
 rule data:
     output:
         train="results/data/{data}/train.safetensors",
@@ -6,6 +7,7 @@ rule data:
     params:
         settings=lambda wildcards: plan.data[wildcards.data].settings,
         code=lambda wildcards: plan.data[wildcards.data].code,
+        unlabelled=lambda wildcards: optional("--unlabelled", plan.data[wildcards.data].inputs.get("unlabelled")),
     log:
         "logs/data/{data}.log",
     benchmark:
@@ -17,5 +19,5 @@ rule data:
         gpu=asks("data", "gpu"),
     shell:
         "python -m stages.data --settings {params.settings:q} --downloads {experiment.downloads:q}"
-        " --train {output.train} --test {output.test} --unlabelled results/data/{wildcards.data}/unlabelled.safetensors"
+        " --train {output.train} --test {output.test} {params.unlabelled}"
         " --manifest {output.manifest} > {log} 2>&1"

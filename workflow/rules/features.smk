@@ -1,6 +1,7 @@
 rule pretrain:
     input:
-        unpack(lambda wildcards: plan.pretrain[wildcards.features].inputs),
+        train=lambda wildcards: plan.pretrain[wildcards.features].inputs["train"],
+        test=lambda wildcards: plan.pretrain[wildcards.features].inputs["test"],
     output:
         encoder="results/features/{features}/encoder.safetensors",
         history="results/features/{features}/history.parquet",
@@ -8,7 +9,9 @@ rule pretrain:
     params:
         settings=lambda wildcards: plan.pretrain[wildcards.features].settings,
         code=lambda wildcards: plan.pretrain[wildcards.features].code,
-        unlabelled=lambda wildcards, input: optional("--unlabelled", input.get("unlabelled")),
+        unlabelled=lambda wildcards: optional(
+            "--unlabelled", plan.pretrain[wildcards.features].inputs.get("unlabelled")
+        ),
     log:
         "logs/pretrain/{features}.log",
     benchmark:

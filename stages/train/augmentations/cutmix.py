@@ -27,8 +27,8 @@ def cutmix(
     partner = partners(len(images), generator, images.device)
     mixed = images.clone()
     mixed[:, :, rows, columns] = images[partner, :, rows, columns]
-    area = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return Augmented(mixed, Targets(labels, labels[partner], 1 - area / (height * width)))
+    left = height * width - (rows.stop - rows.start) * (columns.stop - columns.start)
+    return Augmented(mixed, Targets(labels, labels[partner], left / (height * width)))
 
 
 def random_box(height: int, width: int, kept: float, generator: torch.Generator) -> tuple[slice, slice]:

@@ -1,0 +1,135 @@
+"""`python -m stages.features pretrain` trains MoCo's encoder; `python -m stages.features embed` applies it."""
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+from torch import device as torch_device
+
+from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_table, write_weights
+from stages.core.code import code_digest
+from stages.core.config import Features
+from stages.core.device import prepare
+from stages.core.errors import ArtifactError, ConfigError
+from stages.core.files import digest
+from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.features.embed import embed
+from stages.features.pretrain import architecture, pretrain
+from stages.features.source import encoder_file, load_encoder
+
+PRETRAIN_MODULES = ["stages.features.pretrain"]
+EMBED_MODULES = ["stages.features.embed", "stages.features.source"]
+HISTORY_SCHEMA = pa.schema(
+    [
+        ("epoch", pa.int64()),
+        ("loss", pa.float64()),
+        ("lr", pa.float64()),
+        ("knn_accuracy", pa.float64()),
+        ("seconds", pa.float64()),
+    ]
+)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command that the first argument names."""
+    commands = {"pretrain": run_pretrain, "embed": run_embed}
+    words = sys.argv[1:] if argv is None else argv
+    chooser = argparse.ArgumentParser(prog="python -m stages.features", description=__doc__)
+    chooser.add_argument("command", choices=commands)
+    command = chooser.parse_args(words[:1]).command
+    with one_line_errors():
+        commands[command](words[1:])
+
+
+def run_pretrain(argv: list[str]) -> None:
+    """Read images; pre-train; write the query encoder, the history and the manifest."""
+    cli = parser("features pretrain", "Pre-train MoCo's encoder on the training images.")
+    cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
+    cli.add_argument("--unlabelled", type=Path, help="more images to train on, without labels (safetensors)")
+    cli.add_argument("--test", type=Path, required=True, help="test images, for the kNN accuracy in the history alone")
+    cli.add_argument("--encoder", type=Path, required=True, help="output: the query encoder (safetensors)")
+    cli.add_argument("--history", type=Path, required=True, help="output: one row an epoch (Parquet)")
+    cli.add_argument("--resume", type=Path, required=True, help="folder for the state between epochs")
+    args = cli.parse_args(argv)
+    settings = load_settings(args.settings, Features)
+    if settings.source != "moco":
+        raise ConfigError(f"source: {settings.source} has nothing to pre-train; run `embed` alone")
+    device = prepare(args.device, args.threads, settings.seed)
+    inputs = {"train": args.train, "test": args.test}
+    if args.unlabelled is not None:
+        inputs["unlabelled"] = args.unlabelled
+    used = {"moco": settings.moco.model_dump(mode="json"), "seed": settings.seed}
+    saved = args.resume / "moco.pt"
+    with recorded(
+        args.manifest,
+        modules=PRETRAIN_MODULES,
+        settings=used,
+        inputs=inputs,
+        outputs={"encoder": args.encoder, "history": args.history},
+        seed=settings.seed,
+        device=device,
+    ) as facts:
+        sets = {name: read_images(path) for name, path in inputs.items()}
+        check_labels(sets, inputs)
+        run = digest([used, {k: v.content_hash() for k, v in sets.items()}, code_digest(PRETRAIN_MODULES)], 32)
+        moved = {name: _to(images, device) for name, images in sets.items()}
+        train, test, unlabelled = moved["train"], moved["test"], moved.get("unlabelled")
+        state = pretrain(settings.moco, settings.seed, train, test, unlabelled, saved, run)
+        write_table(args.history, pa.Table.from_pylist(state.history, HISTORY_SCHEMA))
+        write_weights(args.encoder, state.query.state_dict(), {"kind": "moco", **architecture(settings.moco)})
+        facts.update(
+            images=sum(len(images.labels) for name, images in sets.items() if name != "test"),
+            queue=len(state.queue.keys),
+            knn_accuracy=state.history[-1]["knn_accuracy"],
+            loss=state.history[-1]["loss"],
+        )
+    saved.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        args.resume.rmdir()
+
+
+def run_embed(argv: list[str]) -> None:
+    """Read images and encoder; embed; write embeddings and manifest."""
+    cli = parser("features embed", "Embed the training images, un-augmented.")
+    cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
+    cli.add_argument("--encoder", type=Path, help="what pretrain wrote; official: default is the settings' checkpoint")
+    cli.add_argument("--embeddings", type=Path, required=True, help="output: one row an image (Parquet)")
+    args = cli.parse_args(argv)
+    settings = load_settings(args.settings, Features)
+    device = prepare(args.device, args.threads, settings.seed)
+    inputs = {"train": args.train, "encoder": encoder_file(settings, args.encoder)}
+    with recorded(
+        args.manifest,
+        modules=EMBED_MODULES,
+        settings=settings.model_dump(mode="json", include={"source", "checkpoint", "embedding", "batch_size"}),
+        inputs=inputs,
+        outputs={"embeddings": args.embeddings},
+        seed=settings.seed,
+        device=device,
+    ) as facts:
+        images = read_images(inputs["train"]).images
+        encoder = load_encoder(settings, inputs["encoder"]).to(device)
+        embeddings = embed(encoder, images, embedding=settings.embedding, batch_size=settings.batch_size, device=device)
+        write_embeddings(args.embeddings, embeddings)
+        facts.update(images=embeddings.shape[0], dimensions=embeddings.shape[1])
+
+
+def check_labels(sets: dict[str, ImageSet], paths: dict[str, Path]) -> None:
+    """ArtifactError unless training and test images are labelled with the same classes, as the kNN monitor needs."""
+    for name in ("train", "test"):
+        if int(sets[name].labels.min()) < 0:
+            raise ArtifactError(
+                f"{paths[name]}: without labels the kNN accuracy cannot be measured; give them --unlabelled"
+            )
+    if sets["train"].classes != sets["test"].classes:
+        raise ArtifactError(f"{paths['test']}: classes differ from those of {paths['train']}; prepare both together")
+
+
+def _to(images: ImageSet, device: torch_device) -> ImageSet:
+    return ImageSet(images.images.to(device), images.labels.to(device), images.classes)
+
+
+if __name__ == "__main__":
+    main()

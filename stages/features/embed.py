@@ -1,0 +1,26 @@
+"""Embeddings of un-augmented images, the encoder in eval mode."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from stages.core.perturb import evaluating
+from stages.core.progress import progress
+from stages.features.network import PIXEL_MAX, Encoder
+
+
+@torch.no_grad()
+def embed(
+    encoder: Encoder, images: Tensor, *, embedding: Literal["head", "backbone"], batch_size: int, device: torch.device
+) -> Tensor:
+    """Embeddings (N, D) float32 on the device, of uint8 images (N, 3, H, W).
+
+    embedding: `head` is the L2-normalized output of the head, `backbone` the pooled features as they are.
+    """
+    network = encoder if embedding == "head" else encoder.pooled
+    batches = images.split(batch_size)
+    with evaluating(encoder):
+        return torch.cat(
+            [network(batch.to(device).float() / PIXEL_MAX) for batch in progress(batches, "embed", len(batches))]
+        )

@@ -1,0 +1,65 @@
+"""Everything MoCo pre-training needs to go on as if it had never stopped."""
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stages.core.files import atomic
+from stages.core.progress import say
+from stages.features.contrast import Queue
+from stages.features.network import Encoder
+
+
+@dataclass
+class PretrainState:
+    """Both encoders, queue, optimizer, the one random stream, finished epochs and their history.
+
+    Law: a run that is interrupted and resumed equals one that is not, bit for bit on one machine.
+    """
+
+    query: Encoder
+    key: Encoder
+    queue: Queue
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path, run: str) -> None:
+        """Write the state whole or not at all; `run` names what it belongs to."""
+        record = {
+            "run": run,
+            "query": self.query.state_dict(),
+            "key": self.key.state_dict(),
+            "queue": self.queue.keys,
+            "pointer": self.queue.pointer,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "epoch": self.epoch,
+            "history": self.history,
+        }
+        with atomic(path) as temporary:
+            torch.save(record, temporary)
+
+    def restore(self, path: Path, run: str) -> None:
+        """Take up a saved state of the same run; a damaged one, or one of other settings, data or code, is left."""
+        if not path.is_file():
+            return
+        try:
+            record: dict[str, Any] = torch.load(path, map_location=self.queue.keys.device, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+            say(f"{path}: not a readable resume state ({type(error).__name__}); pre-training starts over")
+            return
+        if record.get("run") != run:
+            say(f"{path}: belongs to other settings, images or code; pre-training starts over")
+            return
+        self.query.load_state_dict(record["query"])
+        self.key.load_state_dict(record["key"])
+        self.queue.keys, self.queue.pointer = record["queue"], record["pointer"]
+        self.optimizer.load_state_dict(record["optimizer"])
+        self.generator.set_state(record["generator"].cpu())
+        self.epoch, self.history = record["epoch"], record["history"]
+        say(f"resumed after epoch {self.epoch}")

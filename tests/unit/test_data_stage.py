@@ -1,0 +1,92 @@
+"""The stage by hand: `python -m stages.data`."""
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.core.artifacts import read_images
+from stages.data import catalog
+from stages.data.__main__ import main
+from stages.data.download import Archive
+
+
+def run(folder: Path, settings: dict[str, object], *more: str) -> None:
+    outputs = [part for name in ("train", "test") for part in (f"--{name}", str(folder / f"{name}.safetensors"))]
+    places = ["--downloads", str(folder / "downloads"), "--manifest", str(folder / "manifest.json")]
+    main(["--settings", json.dumps(settings), *outputs, *places, *more])
+
+
+def write_stl10(place: Path) -> None:
+    """Two training, one test and three unlabelled images in the official layout."""
+    place.mkdir()
+    for name, count in (("train", 2), ("test", 1), ("unlabeled", 3)):
+        (place / f"{name}_X.bin").write_bytes(np.full((count, 3, 96, 96), 7 * count, np.uint8).tobytes())
+        (place / f"{name}_y.bin").write_bytes(bytes(range(1, count + 1)))
+    (place / "class_names.txt").write_text("airplane\nbird\n")
+
+
+def test_the_manifest_holds_the_content_hashes_and_class_counts_of_what_is_written(tmp_path: Path) -> None:
+    run(tmp_path, {"source": "digits", "train_images": 100, "test_images": 30}, "--threads", "1", "--device", "cpu")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    for name, count in (("train", 100), ("test", 30)):
+        images = read_images(tmp_path / f"{name}.safetensors")
+        facts = manifest["facts"][name]
+        assert (facts["images"], facts["shape"]) == (count, [3, 8, 8])
+        assert facts["content_hash"] == images.content_hash()
+        assert facts["class_counts"] == np.bincount(images.labels).tolist()
+        written = (tmp_path / f"{name}.safetensors").read_bytes()
+        assert manifest["outputs"][name]["sha256"] == hashlib.sha256(written).hexdigest()
+
+
+def test_two_runs_write_the_same_images_and_another_seed_others(tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(tmp_path / name, {"source": "digits", "train_images": 100, "subset_seed": seed})
+        found.append(read_images(tmp_path / name / "train.safetensors").content_hash())
+    assert found[0] == found[1] != found[2]
+
+
+def test_an_official_archive_goes_from_a_mirror_to_three_image_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mirror").mkdir()
+    write_stl10(tmp_path / "stl10_binary")
+    path = tmp_path / "mirror" / "stl10_binary.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(tmp_path / "stl10_binary", "stl10_binary")
+    archive = Archive(path.name, "http://official.invalid/x", hashlib.md5(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(catalog.ARCHIVES, "stl10", (archive,))
+    settings = {"source": "stl10", "mirror": str(path.parent), "unlabelled": True, "image_size": 48}
+    run(tmp_path, settings, "--unlabelled", str(tmp_path / "unlabelled.safetensors"))
+    unlabelled = read_images(tmp_path / "unlabelled.safetensors")
+    assert unlabelled.labels.tolist() == [-1] * 3
+    assert unlabelled.images.shape == (3, 3, 48, 48)
+    assert bool((unlabelled.images == 21).all())
+    assert read_images(tmp_path / "train.safetensors").classes == ("airplane", "bird")
+    assert [kept.name for kept in (tmp_path / "downloads").iterdir()] == ["stl10_binary.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"source": "digits", "train_images": 2000}, "train_images: 2000 is more than the 1437"),
+        ({"source": "digits", "mirror": "x"}, "mirror"),
+        ({"source": "digit"}, "source"),
+        ({"source": "stl10", "unlabelled": True, "folder": "x"}, "--unlabelled"),
+        ({"source": "cifar10", "mirror": "/nowhere"}, "cifar-10-python.tar.gz: cannot be had"),
+    ],
+)
+def test_what_a_user_can_cure_is_one_line_and_leaves_no_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], settings: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, settings)
+    assert ended.value.code == 1
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert told in lines[0]
+    assert not list(tmp_path.glob("*.safetensors")) + list(tmp_path.glob("*.json"))
