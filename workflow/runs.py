@@ -51,6 +51,7 @@ class Plan:
     """Every job of an experiment by its wildcard value, and the tables' own plans."""
 
     experiment: Experiment
+    locations: dict[str, dict[str, str | None]] = field(default_factory=dict)
     data: dict[str, Job] = field(default_factory=dict)
     pretrain: dict[str, Job] = field(default_factory=dict)
     embed: dict[str, Job] = field(default_factory=dict)
@@ -76,9 +77,10 @@ class Planner:
         identity = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
         key = f"{dataset}-{digest(identity)}"
         folder = f"results/data/{key}"
+        self.plan.locations[key] = settings.model_dump(mode="json", include={"folder", "mirror"})
         job = Job(
             folder,
-            canonical_json(settings.model_dump(mode="json", exclude={"title"})),
+            canonical_json(identity),
             code_digest(["stages.data.__main__"]),
             {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
         )

@@ -31,7 +31,7 @@ def best_of_restarts(
     for _ in range(restarts - 1):
         x_adv = perturb(model, images, per_example_loss, threat, generator)
         fooled, loss = _fooled_and_loss(model, x_adv, labels, per_example_loss)
-        better = (fooled & best_fooled) | ((fooled == best_fooled) & (loss > best_loss))
+        better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (loss > best_loss))
         best = torch.where(better.view(-1, 1, 1, 1), x_adv, best)
         best_fooled, best_loss = best_fooled | fooled, torch.where(better, loss, best_loss)
     return best

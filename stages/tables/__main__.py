@@ -34,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
         outputs = {suffix: args.out / f"{plan.table}.{suffix}" for suffix in SUFFIXES[plan.kind]}
         if plan.assumptions:
-            inputs["assumptions.md"] = ASSUMPTIONS
-            outputs["assumptions"] = args.out / ASSUMPTIONS.name
+            inputs[ASSUMPTIONS.name] = ASSUMPTIONS
         with recorded(
             args.manifest,
             modules=["stages.tables.__main__"],
@@ -47,8 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
             if plan.assumptions:
-                with atomic(outputs["assumptions"]) as temporary:
-                    shutil.copyfile(ASSUMPTIONS, temporary)
+                write_assumptions(args.out)
         for name in facts["missing"]:
             say(f"{plan.table}: missing {name}")
 
@@ -69,6 +67,12 @@ def write_figure(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[st
     write_curves(outputs["csv"], curves)
     draw_losses(plan.title, curves, plan.notes, (outputs["png"], outputs["pdf"]))
     return _named(curves)
+
+
+def write_assumptions(folder: Path) -> None:
+    """Copy the list of our choices; the folder's tables share it, so no table owns it or removes it on an error."""
+    with atomic(folder / ASSUMPTIONS.name) as temporary:
+        shutil.copyfile(ASSUMPTIONS, temporary)
 
 
 def _named(parts: Sequence[Cell | Curves]) -> list[str]:

@@ -179,6 +179,17 @@ def test_the_same_outcomes_give_the_same_bytes(two_runs: Path) -> None:
     assert {name: (two_runs / "out" / name).read_bytes() for name in names} == before
 
 
+def test_a_table_that_fails_leaves_none_of_its_files_and_the_shared_assumptions(
+    two_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = plan([row("LSP", [run("a")])], assumptions=True)
+    build(two_runs, value)
+    monkeypatch.setattr("stages.tables.__main__.latex_document", lambda sheet: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build(two_runs, value)
+    assert [path.name for path in (two_runs / "out").iterdir()] == ["assumptions.md"]
+
+
 def test_the_difference_is_ours_less_the_papers_and_stands_only_beside_its_data_set(tmp_path: Path) -> None:
     write_verdicts(tmp_path / "attack/a.parquet", {"cw-1a2b": first(45, 100), "aa-1a2b": first(10, 100)})
     attacked = [run("a", attacks=("cw", "aa"))]

@@ -1,3 +1,7 @@
+# Where the files lie is no param: moved files rerun nothing.
+LOCATIONS = canonical_json(plan.locations)
+
+
 # STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
 rule data:
     output:
@@ -18,6 +22,7 @@ rule data:
         runtime=asks("data", "runtime"),
         gpu=asks("data", "gpu"),
     shell:
-        "python -m stages.data --settings {params.settings:q} --downloads {experiment.downloads:q}"
+        "python -m stages.data --settings {params.settings:q} --locations {LOCATIONS:q}"
+        " --downloads {experiment.downloads:q}"
         " --train {output.train} --test {output.test} {params.unlabelled}"
         " --manifest {output.manifest} > {log} 2>&1"

@@ -37,7 +37,7 @@ def hat_loss(
 def hat(
     model: nn.Module, batch: Batch, context: Context, *, beta: float = 2.5, gamma: float = 0.5, h: float = 2.0
 ) -> Scored:
-    """The HAT loss; x' as in TRADES, the helper image not clipped; separate forwards of x, x', helper, in this order."""
+    """The HAT loss; x' as in TRADES; the helper image is not clipped; forwards of x, x', helper, in this order."""
     if context.helper is None:
         raise ConfigError("objective hat needs a helper net; name a standard method under the method's `helper`")
     x_adv = perturb_by_kl(model, batch, context)
