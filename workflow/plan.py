@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from stages.core.code import code_digest
+from stages.core.code import ROOT, code_digest
 from stages.core.config import Attack
 from stages.core.experiment import Experiment, Table
-from stages.core.files import digest
+from stages.core.files import digest, sha256_file
 from workflow.groups import attack_id
 from workflow.runs import Plan, Planner, variants
+
+TABLE_DATA = [ROOT / "stages/tables" / name for name in ("paper.csv", "assumptions.md")]
 
 
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
@@ -24,7 +26,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     jobs = planner.attack_all(wanted)
     plan = planner.plan
     for name, table in experiment.tables.items():
-        filled, codes = [], {code_digest(["stages.tables.__main__"])}
+        filled, codes = [], {code_digest(["stages.tables.__main__"]), *(sha256_file(path) for path in TABLE_DATA)}
         for row, train_keys in rows[name]:
             runs = []
             for key in train_keys:
@@ -36,7 +38,10 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 }
                 codes |= {trained.code, *(plan.attack[jobs[key][attack]].code for attack in ids.values())}
                 history = trained.path("history.parquet")
-                runs.append({"seed": trained.seed, "name": trained.name, "history": history, "outcomes": outcomes})
+                run = {"seed": trained.seed, "name": trained.name, "history": history, "outcomes": outcomes}
+                if trained.adversarial:
+                    run["test_selected"] = trained.path("manifest.json")
+                runs.append(run)
             filled.append({**row, "runs": runs})
         plan.tables[name] = _table(experiment, name, filled)
         plan.table_code[name] = digest(sorted(codes), 16)

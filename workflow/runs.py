@@ -41,9 +41,9 @@ class Job:
 class TrainJob(Job):
     """A training run of one seed, and what the tables say of it."""
 
-    dataset: str = ""
     name: str = ""
     seed: int = 0
+    adversarial: bool = False
 
 
 @dataclass
@@ -156,7 +156,15 @@ class Planner:
         differences = _differences(method, experiment.preset(name))
         folder = _run_name(name, differences, digest([identity, {**settings, "seed": None}]))
         key = f"{dataset}/{folder}/seed{seed}"
-        job = TrainJob(f"results/train/{key}", canonical_json(settings), _chain(*code), inputs, dataset, folder, seed)
+        job = TrainJob(
+            folder=f"results/train/{key}",
+            settings=canonical_json(settings),
+            code=_chain(*code),
+            inputs=inputs,
+            name=folder,
+            seed=seed,
+            adversarial=method.adversarial(),
+        )
         return key, self.plan.train.setdefault(key, job)
 
     def attack_all(self, wanted: dict[str, dict[str, Attack]]) -> dict[str, dict[str, str]]:

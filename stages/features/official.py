@@ -23,10 +23,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def read_official(path: Path) -> Encoder:
     """The query encoder: images of any size, resized to 224, -> (B, 128), its pooled features (B, 2048)."""
+    weights = query_weights(path)
     network = resnet50(weights=None)
     features = network.fc.in_features
     network.fc = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, HEAD_DIM))
-    load_exactly(network, query_weights(path), str(path))
+    load_exactly(network, weights, str(path))
     head, network.fc = network.fc, nn.Identity()
     return Encoder(network, head, torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD), IMAGE_SIZE)
 

@@ -16,7 +16,7 @@ from stages.core.files import sha256_file
 from stages.neighbors.__main__ import find, main
 from stages.neighbors.index import build_index, cells, checksum_path, read_index, write_index
 from stages.neighbors.quality import describe, duplicates, label_purity, recall, sample_anchors
-from stages.neighbors.search import search
+from stages.neighbors.search import expansion_error, rank, search
 
 CPU = torch.device("cpu")
 
@@ -65,11 +65,27 @@ def test_exact_lists_equal_brute_force_with_duplicates_present(depth: int, extra
     assert report["undecided_anchors"] == 0
 
 
-def test_lists_are_exact_where_float32_expansion_sees_only_noise() -> None:
-    noise = torch.randn(200, 16, generator=torch.Generator().manual_seed(5))
-    embeddings = 300.0 + 1e-3 * noise
+@pytest.mark.parametrize(("offset", "spread"), [(300.0, 1e-3), (100.0, 0.1)])
+def test_lists_are_exact_where_float32_expansion_errs(offset: float, spread: float) -> None:
+    embeddings = offset + spread * torch.randn(400, 16, generator=torch.Generator().manual_seed(5))
     found, _ = find_all(embeddings, depth=6, extra=0)
     assert np.array_equal(found.neighbors.numpy(), brute_force(embeddings, 6)[0])
+
+
+def test_the_error_of_a_float32_expansion_is_within_its_bound() -> None:
+    points = 5 + torch.randn(200, 64, generator=torch.Generator().manual_seed(7))
+    expanded = points.square().sum(1)[:, None] + points.square().sum(1) - 2 * points @ points.T
+    error = np.abs(expanded.double().numpy() - cdist(points.double(), points.double(), "sqeuclidean")).max(axis=1)
+    bound = expansion_error(points, points.double().norm(dim=1).max()).numpy()
+    assert (error <= bound).all()
+    assert bound.max() < 1e3 * error.max()
+
+
+def test_candidates_rank_by_distance_then_id_with_the_anchor_and_empty_places_last() -> None:
+    embeddings = torch.tensor([[0.0], [3.0], [1.0], [-1.0], [0.0]])
+    ids, distances = rank(embeddings, torch.tensor([0]), torch.tensor([[3, -1, 4, 0, 2, 1]]))
+    assert ids[0, :4].tolist() == [4, 2, 3, 1]
+    assert distances[0].tolist() == [0, 1, 1, 3, torch.inf, torch.inf]
 
 
 def test_an_anchor_is_dropped_by_its_id_though_a_duplicate_ranks_first() -> None:

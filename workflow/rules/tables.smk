@@ -7,12 +7,13 @@ def named(kind):
 
 
 def table_inputs(wildcards):
-    """Every outcome that a table shows, every history that a figure shows."""
+    """Every outcome and test-selected figure that a table shows, every history that a figure shows."""
     table = plan.tables[wildcards.table]
     runs = [run for row in table["rows"] for run in row["runs"]]
     if table["kind"] == "losses":
         return sorted({run["history"] for run in runs})
-    return sorted({cell["path"] for run in runs for cell in run["outcomes"].values()})
+    outcomes = {cell["path"] for run in runs for cell in run["outcomes"].values()}
+    return sorted(outcomes | {run["test_selected"] for run in runs if "test_selected" in run})
 
 
 def table_files():
