@@ -6,6 +6,7 @@ from torch import Tensor
 from stages.core.artifacts import Neighbors
 from stages.core.config import StructureChoice
 from stages.core.errors import ConfigError, StageError
+from stages.core.split import held_out_mask
 
 NUMBERS_AT_ONCE = 2**23
 """Float64 differences held in memory at a time: 64 MiB."""
@@ -14,7 +15,8 @@ NUMBERS_AT_ONCE = 2**23
 def companions(choice: StructureChoice, searched: Neighbors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
     """(ids, Euclidean distances), both (N, m), of every anchor's companions; embeddings: (N, D) float32.
 
-    local: the first m of the searched lists. global: m distinct others by `choice.seed`, in the order drawn.
+    local: the nearest m of the searched lists. global: m distinct others by `choice.seed`, in the order drawn.
+    Held-out images (core.split) are nobody's companion; as anchors they have rows too, which training leaves aside.
     """
     images, depth = searched.neighbors.shape
     if len(embeddings) != images:
@@ -22,30 +24,47 @@ def companions(choice: StructureChoice, searched: Neighbors, embeddings: Tensor)
             f"--neighbors lists {images} images and --embeddings holds {len(embeddings)}; "
             "rebuild the lists with `snakemake -R neighbors`"
         )
+    held_out = held_out_mask(images, choice.held_out)
     if choice.kind == "local":
         if choice.m > depth:
             raise ConfigError(
                 f"m: {choice.m} is more than the {depth} neighbors searched; raise `depth` to {choice.m} or lower m"
             )
-        return searched.neighbors[:, : choice.m], searched.distances[:, : choice.m]
-    ids = random_others(images, choice.m, torch.Generator().manual_seed(choice.seed))
+        places = first_allowed(searched.neighbors, held_out, choice.m)
+        return searched.neighbors.gather(1, places), searched.distances.gather(1, places)
+    ids = random_others(~held_out, choice.m, torch.Generator().manual_seed(choice.seed))
     return ids, distances_to(ids, embeddings)
 
 
-def random_others(images: int, m: int, generator: torch.Generator) -> Tensor:
-    """m distinct ids for each of N anchors, never its own, every set equally likely: (N, m) int64.
+def first_allowed(candidates: Tensor, held_out: Tensor, m: int) -> Tensor:
+    """(N, m) places of the first m candidates (N, k) that are not held out (N,), in the candidates' order."""
+    allowed = ~held_out[candidates]
+    fewest = int(allowed.sum(1).min())
+    if fewest < m:
+        raise ConfigError(
+            f"m: an anchor has {fewest} companions that are not held out for model selection, and m is {m};"
+            f" raise neighbors.depth (now {candidates.shape[1]}) or lower m"
+        )
+    return (~allowed).to(torch.uint8).sort(dim=1, stable=True).indices[:, :m]
 
-    Floyd's sampling (Bentley and Floyd, 1987), one column at a time for all anchors: m N draws instead of N^2.
+
+def random_others(pool: Tensor, m: int, generator: torch.Generator) -> Tensor:
+    """m distinct ids of the pool (N,) bool for each of N anchors, never its own: (N, m) int64.
+
+    Floyd's sampling (Bentley and Floyd, 1987), one column at a time for all anchors: m N draws instead of N^2. Every
+    set is equally likely for anchors of the pool; those outside it, which no run trains on, never get its last image.
     """
-    if m >= images:
-        raise ConfigError(f"m: {m} companions need {m + 1} images or more, and there are {images}; lower m")
-    others = images - 1
-    drawn = torch.full((images, m), -1)
+    ids = pool.nonzero().squeeze(1)
+    others = len(ids) - 1
+    if m > others:
+        raise ConfigError(f"m: {m} companions need {m + 1} images or more, and there are {len(ids)}; lower m")
+    drawn = torch.full((len(pool), m), -1)
     for column, top in enumerate(range(others - m, others)):
-        draw = torch.randint(top + 1, (images,), generator=generator, device=generator.device).cpu()
+        draw = torch.randint(top + 1, (len(pool),), generator=generator, device=generator.device).cpu()
         taken = (drawn == draw.unsqueeze(1)).any(dim=1)
         drawn[:, column] = torch.where(taken, top, draw)
-    return drawn + (drawn >= torch.arange(images).unsqueeze(1))  # ids from the anchor's own on move up by one
+    own_place = torch.where(pool, pool.cumsum(0) - 1, len(ids))
+    return ids[drawn + (drawn >= own_place.unsqueeze(1))]  # places from the anchor's own on move up by one
 
 
 def distances_to(ids: Tensor, embeddings: Tensor) -> Tensor:

@@ -65,17 +65,28 @@ def test_exact_lists_equal_brute_force_with_duplicates_present(depth: int, extra
     assert report["undecided_anchors"] == 0
 
 
-@pytest.mark.parametrize(("offset", "spread"), [(300.0, 1e-3), (100.0, 0.1)])
-def test_lists_are_exact_where_float32_expansion_errs(offset: float, spread: float) -> None:
+def expand(queries: Tensor, points: Tensor) -> Tensor:
+    """Squared distances as |x|^2 + |y|^2 - 2 x.y in float32: (A, N)."""
+    return queries.square().sum(1)[:, None] + points.square().sum(1) - 2 * queries @ points.T
+
+
+@pytest.mark.parametrize(("offset", "spread"), [(300.0, 1e-3), (100.0, 0.1), (1.0, 0.1)])
+def test_lists_are_exact_though_the_index_expands_in_float32(offset: float, spread: float) -> None:
     embeddings = offset + spread * torch.randn(400, 16, generator=torch.Generator().manual_seed(5))
-    found, _ = find_all(embeddings, depth=6, extra=0)
+
+    class Expanding:
+        def search(self, queries: np.ndarray, candidates: int) -> tuple[np.ndarray, np.ndarray]:
+            nearest = expand(torch.from_numpy(queries), embeddings).topk(candidates, largest=False)
+            return nearest.values.numpy(), nearest.indices.numpy()
+
+    found = search(Expanding(), embeddings, torch.arange(400), depth=6, extra=0, probes=1).neighbors
     assert np.array_equal(found.neighbors.numpy(), brute_force(embeddings, 6)[0])
 
 
 def test_the_error_of_a_float32_expansion_is_within_its_bound() -> None:
     points = 5 + torch.randn(200, 64, generator=torch.Generator().manual_seed(7))
-    expanded = points.square().sum(1)[:, None] + points.square().sum(1) - 2 * points @ points.T
-    error = np.abs(expanded.double().numpy() - cdist(points.double(), points.double(), "sqeuclidean")).max(axis=1)
+    exact = cdist(points.double(), points.double(), "sqeuclidean")
+    error = np.abs(expand(points, points).double().numpy() - exact).max(axis=1)
     bound = expansion_error(points, points.double().norm(dim=1).max()).numpy()
     assert (error <= bound).all()
     assert bound.max() < 1e3 * error.max()
@@ -194,19 +205,13 @@ def test_an_index_comes_back_as_it_was_written(tmp_path: Path, kind: str) -> Non
         assert np.array_equal(ours, theirs)
 
 
-def test_an_altered_index_is_refused(tmp_path: Path) -> None:
+def test_an_index_altered_or_without_its_checksum_is_refused(tmp_path: Path) -> None:
     embeddings, path = clusters(), tmp_path / "index.faiss"
     write_index(path, build_index(embeddings, NeighborSearch(), CPU))
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ArtifactError, match="differs from its checksum"):
         read_index(path, embeddings)
-
-
-def test_an_index_without_its_checksum_is_refused(tmp_path: Path) -> None:
-    embeddings, path = clusters(), tmp_path / "index.faiss"
-    write_index(path, build_index(embeddings, NeighborSearch(), CPU))
     checksum_path(path).unlink()
     with pytest.raises(ArtifactError, match=r"index\.faiss\.sha256: no such file"):
         read_index(path, embeddings)
@@ -233,14 +238,11 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, command: str, settings: str = '{"depth": 5}') -> None:
-    names = {"build": ["embeddings.parquet", "index.faiss"], "search": ["embeddings.parquet", "index.faiss"]}
-    arguments = [command, "--settings", settings, "--device", "cpu", "--threads", "1"]
-    for flag, name in zip(("--embeddings", "--index"), names[command], strict=True):
-        arguments += [flag, str(folder / name)]
+    files = {"embeddings": "embeddings.parquet", "index": "index.faiss", "manifest": f"{command}.json"}
     if command == "search":
-        arguments += ["--labels-from", str(folder / "train.safetensors"), "--neighbors", str(folder / "n.parquet")]
-        arguments += ["--report", str(folder / "report.json")]
-    main([*arguments, "--manifest", str(folder / f"{command}.json")])
+        files |= {"labels-from": "train.safetensors", "neighbors": "n.parquet", "report": "report.json"}
+    paths = [part for flag, name in files.items() for part in (f"--{flag}", str(folder / name))]
+    main([command, "--settings", settings, "--device", "cpu", "--threads", "1", *paths])
 
 
 @pytest.mark.parametrize("settings", ['{"depth": 5}', '{"depth": 5, "index": "ivf", "lists": 4, "probes": 4}'])

@@ -68,7 +68,7 @@ def test_rows_sum_to_one_though_distances_are_zero_or_tiny() -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 7.0, 1e6])
 def test_structure_vectors_do_not_change_with_the_scale_of_the_features(embeddings: Tensor, scale: float) -> None:
-    ids = random_others(IMAGES, 7, random_stream(4))
+    ids = random_others(torch.ones(IMAGES, dtype=torch.bool), 7, random_stream(4))
     vectors, _ = structure_vectors(distances_to(ids, embeddings.double()))
     scaled, _ = structure_vectors(distances_to(ids, embeddings.double() * scale))
     assert torch.allclose(vectors, scaled, rtol=1e-12, atol=0)
@@ -96,7 +96,7 @@ def test_global_companions_have_their_own_distances(embeddings: Tensor, searched
 
 @pytest.mark.parametrize(("images", "m"), [(60, 8), (9, 8), (3, 2)])
 def test_a_global_draw_is_distinct_and_never_the_anchor(images: int, m: int) -> None:
-    ids = random_others(images, m, random_stream())
+    ids = random_others(torch.ones(images, dtype=torch.bool), m, random_stream())
     for anchor, row in enumerate(ids.tolist()):
         assert len(set(row)) == m
         assert anchor not in row
@@ -104,7 +104,9 @@ def test_a_global_draw_is_distinct_and_never_the_anchor(images: int, m: int) -> 
 
 
 def test_a_global_draw_is_the_same_for_the_same_seed_and_another_for_another() -> None:
-    first, again, other = (random_others(50, 6, random_stream(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        random_others(torch.ones(50, dtype=torch.bool), 6, random_stream(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -114,7 +116,7 @@ def test_every_pair_of_companions_is_drawn_equally_often() -> None:
     generator = random_stream(6)
     counts: dict[frozenset[int], int] = {}
     for _ in range(draws // 5):
-        for anchor, row in enumerate(random_others(5, 2, generator).tolist()):
+        for anchor, row in enumerate(random_others(torch.ones(5, dtype=torch.bool), 2, generator).tolist()):
             pair = frozenset((other - anchor) % 5 for other in row)
             counts[pair] = counts.get(pair, 0) + 1
     expected = draws / 6
