@@ -90,17 +90,19 @@ class Planner:
         """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
         data_key, data = self.data(dataset)
         features = self.experiment.datasets[dataset].features
-        code = _chain(data.code, code_digest(["stages.features.__main__"]))
+        code = data.code
         inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
         settings = features.model_dump(mode="json")
         if features.source == "moco":
             trained = {**settings, "embedding": "head", "checkpoint": None}
             key = f"{dataset}-{digest([data_key, trained])}"
+            code = _chain(code, code_digest(["stages.features.pretrain"]))
             pretrain = Job(f"results/features/{key}", canonical_json(trained), code, {**inputs, **data.inputs})
             self.plan.pretrain.setdefault(key, pretrain)
             inputs = {"train": inputs["train"], "encoder": pretrain.path("encoder.safetensors")}
         else:
             inputs = {"train": inputs["train"]}
+        code = _chain(code, code_digest(["stages.features.embed", "stages.features.source"]))
         key = f"{dataset}-{features.embedding}-{digest([data_key, settings])}"
         job = Job(f"results/features/{key}", canonical_json(settings), code, inputs)
         return key, self.plan.embed.setdefault(key, job)

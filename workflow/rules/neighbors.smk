@@ -3,6 +3,7 @@ rule index:
         embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
     output:
         index="results/neighbors/{neighbors}/index.faiss",
+        checksum="results/neighbors/{neighbors}/index.faiss.sha256",
         manifest="results/neighbors/{neighbors}/index.json",
     params:
         settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
@@ -27,6 +28,7 @@ rule neighbors:
         embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
         train=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["train"],
         index=rules.index.output.index,
+        checksum=rules.index.output.checksum,
     output:
         neighbors="results/neighbors/{neighbors}/neighbors.parquet",
         report="results/neighbors/{neighbors}/report.json",
