@@ -37,9 +37,9 @@ def main(argv: list[str] | None = None) -> None:
     for name, table in plan.tables.items():
         write_json(folder / "plans" / f"{name}.json", _relative(table))
     tables = Path(RESULTS) / "tables" / experiment.experiment
-    for path in sorted(tables.iterdir()):
-        if path.name == "assumptions.md" or (path.suffix in TABLE_ENDINGS and path.stem in plan.tables):
-            _copy(path, folder / "tables" / path.name)
+    for made in sorted(tables.iterdir()):
+        if made.name == "assumptions.md" or (made.suffix in TABLE_ENDINGS and made.stem in plan.tables):
+            _copy(made, folder / "tables" / made.name)
     write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
