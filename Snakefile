@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 sys.path.insert(0, workflow.basedir)
 
 from stages.core.errors import ConfigError
-from stages.core.files import canonical_json
+from stages.core.files import canonical_json, packed_json
 from workflow.load import load_experiment
 from workflow.plan import make_plan
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from stages.core.files import canonical_json
+from stages.core.files import packed_json
 from workflow.commands import experiment_of, run
 from workflow.plan import make_plan
 
@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     experiment = experiment_of("tables", __doc__ or "", argv)
     out = f"results/tables/{experiment.experiment}"
     for name, table in make_plan(experiment).tables.items():
-        command = [sys.executable, "-m", "stages.tables", "--settings", canonical_json(table), "--root", "."]
+        command = [sys.executable, "-m", "stages.tables", "--settings", packed_json(table), "--root", "."]
         subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
     print(f"tables: {out}/")
 

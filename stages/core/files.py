@@ -1,13 +1,17 @@
 """Files that appear whole or not at all, and their digests."""
 
+import base64
 import contextlib
 import hashlib
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+PACKED = "zlib:"
 
 
 @contextlib.contextmanager
@@ -53,6 +57,18 @@ def sha256_file(path: Path) -> str:
 def canonical_json(value: Any) -> str:
     """One spelling for one value: sorted keys, no spaces, so equal settings give equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def packed_json(value: Any) -> str:
+    """Canonical JSON, compressed for a command line, whose length is limited; `unpacked_json` reads it."""
+    return PACKED + base64.b64encode(zlib.compress(canonical_json(value).encode(), 9)).decode()
+
+
+def unpacked_json(text: str) -> Any:
+    """The value of a JSON text, packed or plain."""
+    if text.startswith(PACKED):
+        text = zlib.decompress(base64.b64decode(text.removeprefix(PACKED))).decode()
+    return json.loads(text)
 
 
 def digest(value: Any, length: int = 8) -> str:

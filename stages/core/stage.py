@@ -6,10 +6,10 @@ Outputs are declared up front: on any error those that exist are removed, so tha
 import argparse
 import contextlib
 import errno
-import json
 import platform
 import sys
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ from stages.core.code import code_digest
 from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
 from stages.core.explain import explain
-from stages.core.files import sha256_file, write_json
+from stages.core.files import sha256_file, unpacked_json, write_json
 from stages.core.progress import say
 
 Settings = TypeVar("Settings", bound=pydantic.BaseModel)
@@ -57,11 +57,11 @@ def parser(stage: str, description: str) -> argparse.ArgumentParser:
 def load_settings(text: str, model: type[Settings]) -> Settings:
     """Settings from a JSON object or @file; ConfigError names the key, the value and the rule."""
     try:
-        raw = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        raw = unpacked_json(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
         return model.model_validate(raw)
     except pydantic.ValidationError as error:
         raise ConfigError(explain(error, model)) from error
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, zlib.error) as error:
         raise ConfigError(f"--settings is neither a JSON object nor @file.json: {error}") from error
 
 

@@ -33,7 +33,7 @@ rule table:
     wildcard_constraints:
         table=named("table"),
     params:
-        settings=lambda wildcards: canonical_json(plan.tables[wildcards.table]),
+        settings=lambda wildcards: packed_json(plan.tables[wildcards.table]),
         code=lambda wildcards: plan.table_code[wildcards.table],
     log:
         "logs/tables/" + experiment.experiment + "/{table}.log",
