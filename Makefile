@@ -33,8 +33,8 @@ lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) lint-imports --no-cache
-	@$(RUN) snakefmt --check --line-length 120 Snakefile workflow/rules
-	@$(RUN) snakemake --lint
+	@$(RUN) snakefmt --check -l 120 Snakefile workflow/rules
+	@$(RUN) python -m workflow.lint
 
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
 	@$(RUN) python -m workflow.tables $(CONFIGFILE)

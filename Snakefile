@@ -23,8 +23,6 @@ try:
 except ConfigError as error:
     sys.exit(f"config error: {error}")
 
-DEVICE = experiment.device
-
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"

@@ -1,28 +1,27 @@
-# Where the files lie is no param: moved files rerun nothing.
-LOCATIONS = canonical_json(plan.locations)
-
-
+# Where the files lie (LOCATIONS) is no param: moved files rerun nothing.
 # STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
 rule data:
     output:
         train="results/data/{data}/train.safetensors",
         test="results/data/{data}/test.safetensors",
         manifest="results/data/{data}/manifest.json",
-    params:
-        settings=lambda wildcards: plan.data[wildcards.data].settings,
-        code=lambda wildcards: plan.data[wildcards.data].code,
-        unlabelled=lambda wildcards: optional("--unlabelled", plan.data[wildcards.data].inputs.get("unlabelled")),
     log:
         "logs/data/{data}.log",
     benchmark:
         "logs/data/{data}.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: asks("data", "threads")
     resources:
         mem_mb=asks("data", "mem_mb"),
         runtime=asks("data", "runtime"),
         gpu=asks("data", "gpu"),
+    params:
+        settings=lambda wildcards: plan.data[wildcards.data].settings,
+        code=lambda wildcards: plan.data[wildcards.data].code,
+        unlabelled=lambda wildcards: optional("--unlabelled", plan.data[wildcards.data].inputs.get("unlabelled")),
     shell:
         "python -m stages.data --settings {params.settings:q} --locations {LOCATIONS:q}"
-        " --downloads {experiment.downloads:q}"
+        " --downloads {DOWNLOADS:q}"
         " --train {output.train} --test {output.test} {params.unlabelled}"
         " --manifest {output.manifest} > {log} 2>&1"

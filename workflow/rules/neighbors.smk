@@ -5,18 +5,20 @@ rule index:
         index="results/neighbors/{neighbors}/index.faiss",
         checksum="results/neighbors/{neighbors}/index.faiss.sha256",
         manifest="results/neighbors/{neighbors}/index.json",
-    params:
-        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
-        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     log:
         "logs/index/{neighbors}.log",
     benchmark:
         "logs/index/{neighbors}.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: asks("index", "threads")
     resources:
         mem_mb=asks("index", "mem_mb"),
         runtime=asks("index", "runtime"),
         gpu=asks("index", "gpu"),
+    params:
+        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
+        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     shell:
         "python -m stages.neighbors build --settings {params.settings:q} --embeddings {input.embeddings}"
         " --index {output.index}"
@@ -33,18 +35,20 @@ rule neighbors:
         neighbors="results/neighbors/{neighbors}/neighbors.parquet",
         report="results/neighbors/{neighbors}/report.json",
         manifest="results/neighbors/{neighbors}/neighbors.json",
-    params:
-        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
-        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     log:
         "logs/search/{neighbors}.log",
     benchmark:
         "logs/search/{neighbors}.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: asks("search", "threads")
     resources:
         mem_mb=asks("search", "mem_mb"),
         runtime=asks("search", "runtime"),
         gpu=asks("search", "gpu"),
+    params:
+        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
+        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     shell:
         "python -m stages.neighbors search --settings {params.settings:q} --embeddings {input.embeddings}"
         " --index {input.index} --labels-from {input.train}"

@@ -5,18 +5,20 @@ rule structure:
     output:
         structure="results/structure/{structure}/structure.parquet",
         manifest="results/structure/{structure}/manifest.json",
-    params:
-        settings=lambda wildcards: plan.structure[wildcards.structure].settings,
-        code=lambda wildcards: plan.structure[wildcards.structure].code,
     log:
         "logs/structure/{structure}.log",
     benchmark:
         "logs/structure/{structure}.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
     threads: asks("structure", "threads")
     resources:
         mem_mb=asks("structure", "mem_mb"),
         runtime=asks("structure", "runtime"),
         gpu=asks("structure", "gpu"),
+    params:
+        settings=lambda wildcards: plan.structure[wildcards.structure].settings,
+        code=lambda wildcards: plan.structure[wildcards.structure].code,
     shell:
         "python -m stages.structure --settings {params.settings:q} --neighbors {input.neighbors}"
         " --embeddings {input.embeddings} --structure {output.structure}"

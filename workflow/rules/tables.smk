@@ -1,59 +1,38 @@
-TABLES = f"results/tables/{experiment.experiment}"
-
-
-def named(kind):
-    """Names of the experiment's tables of a kind, as a pattern."""
-    return "|".join(name for name, table in experiment.tables.items() if table.kind == kind) or "none"
-
-
-def table_inputs(wildcards):
-    """Every outcome and test-selected figure that a table shows, every history that a figure shows."""
-    table = plan.tables[wildcards.table]
-    runs = [run for row in table["rows"] for run in row["runs"]]
-    if table["kind"] == "losses":
-        return sorted({run["history"] for run in runs})
-    outcomes = {cell["path"] for run in runs for cell in run["outcomes"].values()}
-    return sorted(outcomes | {run["test_selected"] for run in runs if "test_selected" in run})
-
-
-def table_files():
-    """What `all` asks for."""
-    endings = {"table": ("csv", "tex"), "losses": ("png", "pdf")}
-    return [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
-
-
 rule table:
     input:
         table_inputs,
     output:
-        csv=TABLES + "/{table}.csv",
-        tex=TABLES + "/{table}.tex",
-        text=TABLES + "/{table}.txt",
-        manifest=TABLES + "/{table}.json",
-    wildcard_constraints:
-        table=named("table"),
-    params:
-        settings=lambda wildcards: packed_json(plan.tables[wildcards.table]),
-        code=lambda wildcards: plan.table_code[wildcards.table],
+        csv=f"{TABLES}/{{table}}.csv",
+        tex=f"{TABLES}/{{table}}.tex",
+        text=f"{TABLES}/{{table}}.txt",
+        manifest=f"{TABLES}/{{table}}.json",
     log:
-        "logs/tables/" + experiment.experiment + "/{table}.log",
+        f"{TABLE_LOGS}/{{table}}.log",
     benchmark:
-        "logs/tables/" + experiment.experiment + "/{table}.benchmark.tsv"
+        f"{TABLE_LOGS}/{{table}}.benchmark.tsv"
+    wildcard_constraints:
+        table=tables_of("table"),
+    conda:
+        "../../envs/environment.yaml"
     threads: asks("tables", "threads")
     resources:
         mem_mb=asks("tables", "mem_mb"),
         runtime=asks("tables", "runtime"),
         gpu=asks("tables", "gpu"),
+    params:
+        settings=lambda wildcards: packed_json(plan.tables[wildcards.table]),
+        code=lambda wildcards: plan.table_code[wildcards.table],
+        folder=lambda wildcards, output: Path(output.csv).parent,
     shell:
-        "python -m stages.tables --settings {params.settings:q} --root . --out {TABLES}"
+        "python -m stages.tables --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest} > {log} 2>&1"
 
 
 use rule table as figure with:
     output:
-        csv=TABLES + "/{table}.csv",
-        png=TABLES + "/{table}.png",
-        pdf=TABLES + "/{table}.pdf",
-        manifest=TABLES + "/{table}.json",
+        csv=f"{TABLES}/{{table}}.csv",
+        png=f"{TABLES}/{{table}}.png",
+        pdf=f"{TABLES}/{{table}}.pdf",
+        manifest=f"{TABLES}/{{table}}.json",
     wildcard_constraints:
-        table=named("losses"),
+        table=tables_of("losses"),

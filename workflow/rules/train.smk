@@ -5,21 +5,23 @@ rule train:
         checkpoint="results/train/{run}/model.safetensors",
         history="results/train/{run}/history.parquet",
         manifest="results/train/{run}/manifest.json",
+    log:
+        "logs/train/{run}.log",
+    benchmark:
+        "logs/train/{run}.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: asks("train", "threads")
+    resources:
+        mem_mb=asks("train", "mem_mb"),
+        runtime=asks("train", "runtime"),
+        gpu=asks("train", "gpu"),
     params:
         settings=lambda wildcards: plan.train[wildcards.run].settings,
         code=lambda wildcards: plan.train[wildcards.run].code,
         optional=lambda wildcards, input: " ".join(
             optional(f"--{name}", input.get(name)) for name in ("structure", "monitor", "helper")
         ),
-    log:
-        "logs/train/{run}.log",
-    benchmark:
-        "logs/train/{run}.benchmark.tsv"
-    threads: asks("train", "threads")
-    resources:
-        mem_mb=asks("train", "mem_mb"),
-        runtime=asks("train", "runtime"),
-        gpu=asks("train", "gpu"),
     shell:
         "python -m stages.train --settings {params.settings:q} --train {input.train} --test {input.test}"
         " {params.optional} --checkpoint {output.checkpoint} --history {output.history}"
