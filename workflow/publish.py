@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ArtifactError
-from stages.core.files import write_json
+from stages.core.files import write_json, write_text
 from workflow.commands import experiment_of, run
 from workflow.plan import make_plan
 from workflow.runs import Plan
 
 RESULTS = "results/"
+LAYOUT = """`tables/` holds the tables, `plans/` which run stands in which cell, `attack/` every image's outcome,
+`train/` the histories, and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published`
+makes the tables again from these files alone.
+"""
 TABLE_ENDINGS = (".csv", ".tex", ".txt", ".png", ".pdf", ".json")
 
 
@@ -41,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
         if made.name == "assumptions.md" or (made.suffix in TABLE_ENDINGS and made.stem in plan.tables):
             _copy(made, folder / "tables" / made.name)
     write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
+    text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
+    write_text(folder / "README.md", text)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
 

@@ -132,7 +132,7 @@ class Planner:
         experiment, section = self.experiment, self.experiment.datasets[dataset]
         method = experiment.method(dataset, name, changes)
         check_method(experiment, dataset, name, method)
-        recipe = experiment.recipe(dataset, method.recipe)
+        recipe, augment = experiment.recipe(dataset, method.recipe)
         held_out = method.held_out(recipe)
         monitor = experiment.monitor
         data_key, data = self.data(dataset)
@@ -153,7 +153,7 @@ class Planner:
             identity.append(key)
         untitled = method.model_copy(update={"title": ""})
         settings = TrainSettings(
-            method=untitled, recipe=recipe, model=section.model, augment=section.augment, monitor=monitor, seed=seed
+            method=untitled, recipe=recipe, model=section.model, augment=augment, monitor=monitor, seed=seed
         ).model_dump(mode="json")
         differences = _differences(method, experiment.preset(name))
         folder = _run_name(name, differences, digest([identity, {**settings, "seed": None}]))

@@ -46,6 +46,9 @@ class Dataset(Section):
     recipes: dict[Name, Name] = Field(
         default_factory=dict, description="which recipe stands in for another on this data set"
     )
+    recipe_augments: dict[Name, Augment] = Field(
+        default_factory=dict, description="augmentation instead of `augment` where a recipe of this name trains"
+    )
     methods: dict[MethodName, dict[str, Any]] = Field(
         default_factory=dict, description="what differs in a method on this data set"
     )
@@ -128,12 +131,13 @@ class Experiment(Section):
         title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
         return {**merge(PRESETS.get(preset, {}), own), "title": title}
 
-    def recipe(self, dataset: str, name: str) -> Recipe:
-        """A recipe by name, or the one that stands in for it on this data set."""
-        name = self.datasets[dataset].recipes.get(name, name)
+    def recipe(self, dataset: str, name: str) -> tuple[Recipe, Augment]:
+        """A recipe by name, or the one that stands in for it on this data set, and the augmentation it trains with."""
+        section = self.datasets[dataset]
+        name = section.recipes.get(name, name)
         if name not in self.recipes:
             raise ConfigError(f"recipes: '{name}' is not defined {nearest(name, list(self.recipes))}")
-        return self.recipes[name]
+        return self.recipes[name], section.recipe_augments.get(name, section.augment)
 
     def stage_resources(self, stage: str) -> Resources:
         """The resources of a stage's jobs."""
