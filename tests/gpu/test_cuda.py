@@ -1,0 +1,76 @@
+"""What must hold on a GPU as it does on the CPU. Skipped where no GPU is visible."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stages.core.config import Method
+from stages.core.device import prepare
+from stages.core.models import Classifier
+from stages.core.perturb import perturb
+from stages.core.threat import Threat
+from stages.train.bank import Streams
+from stages.train.batch import Augmented, Context, Targets
+from stages.train.compose import Neighborhood, method_loss
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is visible"),
+]
+
+METHODS = {
+    "lsp": {"lsp": {"m": 4}},
+    "at": {"objective": "at"},
+    "trades": {"objective": "trades"},
+    "mart": {"objective": "mart"},
+    "lsp+": {"objective": "at", "lsp": {"m": 4}},
+}
+
+
+def _loss(method: Method, device: torch.device) -> float:
+    torch.manual_seed(0)
+    model = Classifier("resnet18", width=8, classes=10).to(device).train()
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(16, 3, 16, 16, generator=generator)
+    labels = torch.randint(10, (16,), generator=generator)
+    neighbors = torch.rand(16, 4, 3, 16, 16, generator=generator)
+    structure = torch.rand(16, 4, generator=generator)
+    structure /= structure.sum(1, keepdim=True)
+    hood = Neighborhood(neighbors.to(device), structure.to(device)) if method.lsp else None
+    context = Context(Threat("linf", 8 / 255, 2 / 255, 3), torch.Generator().manual_seed(2))
+    augmented = Augmented(images.to(device), Targets(labels.to(device)))
+    return float(method_loss(model, augmented, hood, method, context)[0])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_s_loss_on_cuda_is_the_cpu_s(name: str) -> None:
+    method = Method.model_validate(METHODS[name]).resolved()
+    device = prepare("cuda", 0, 0)
+    assert _loss(method, device) == pytest.approx(_loss(method, torch.device("cpu")), rel=2e-3)
+
+
+def test_tf32_is_off_after_prepare() -> None:
+    prepare("cuda", 0, 0)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_perturb_stays_in_ball_and_box_on_cuda() -> None:
+    device = prepare("cuda", 0, 0)
+    model = Classifier("resnet18", width=8, classes=10).to(device)
+    images, labels = torch.rand(32, 3, 32, 32, device=device), torch.randint(10, (32,), device=device)
+    threat = Threat("linf", 8 / 255, 2 / 255, 10)
+    generator = torch.Generator(device=device).manual_seed(0)
+    x_adv = perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, generator)
+    assert float((x_adv - images).abs().max()) <= 8 / 255 + 1e-6
+    assert float(x_adv.min()) >= 0
+    assert float(x_adv.max()) <= 1
+
+
+def test_streams_on_cuda_go_on_where_they_were_saved() -> None:
+    device = torch.device("cuda")
+    streams, other = Streams.seeded(0, device), Streams.seeded(1, device)
+    state = streams.state()
+    drawn = torch.rand(5, generator=streams.attack, device=device)
+    other.restore(state)
+    assert torch.equal(drawn, torch.rand(5, generator=other.attack, device=device))
