@@ -2,16 +2,21 @@
 
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.core.errors import StageError
+
 PACKED = "zlib:"
+NEARLY_FULL = 2**14
 
 
 @contextlib.contextmanager
@@ -27,8 +32,18 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except Exception as error:
+        if _disk_is_full(error, path.parent):
+            raise StageError(f"{path}: no space left on the device; free some and run again") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _disk_is_full(error: Exception, folder: Path) -> bool:
+    """Whether an error means a full disk; torch.save's own message does not say so."""
+    known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return known or "No space left" in str(error) or shutil.disk_usage(folder).free < NEARLY_FULL
 
 
 def _umask() -> int:

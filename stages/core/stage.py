@@ -5,7 +5,6 @@ Outputs are declared up front: on any error those that exist are removed, so tha
 
 import argparse
 import contextlib
-import errno
 import platform
 import sys
 import time
@@ -121,13 +120,6 @@ def one_line_errors() -> Iterator[None]:
         yield
     except StageError as error:
         say(f"error: {error}")
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        say(
-            f"error: no space left on the device while writing {error.filename or 'an output'}; free some and run again"
-        )
         sys.exit(1)
     except torch.cuda.OutOfMemoryError:
         say("error: out of GPU memory; lower batch_size, or give the job a GPU of its own")
