@@ -12,11 +12,17 @@ from workflow.load import load_experiment
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def experiment_of(command: str, description: str, argv: list[str] | None = None) -> Experiment:
-    """The experiment that a command's --configfile names, config.yaml without one."""
+def configfiles(command: str, description: str, argv: list[str] | None = None) -> list[Path]:
+    """The files that a command's --configfile names."""
     cli = argparse.ArgumentParser(prog=f"python -m workflow.{command}", description=description)
     cli.add_argument("--configfile", type=Path, nargs="+", default=[], help="experiment and overlays, as for snakemake")
-    return load_experiment(cli.parse_args(argv).configfile, ROOT / "config.yaml")
+    files: list[Path] = cli.parse_args(argv).configfile
+    return files
+
+
+def experiment_of(command: str, description: str, argv: list[str] | None = None) -> Experiment:
+    """The experiment that a command's --configfile names, config.yaml without one."""
+    return load_experiment(configfiles(command, description, argv), ROOT / "config.yaml")
 
 
 def run(main: Callable[[], None]) -> None:

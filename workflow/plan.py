@@ -5,11 +5,13 @@ from typing import Any
 
 from stages.core.code import ROOT, code_digest
 from stages.core.config import Attack
+from stages.core.errors import ConfigError
 from stages.core.experiment import Experiment, Table
 from stages.core.files import digest, sha256_file
 from workflow.groups import attack_id
 from workflow.runs import Plan, Planner, variants
 
+Row = tuple[dict[str, Any], list[str]]  # what the tables stage is told of a row, and the keys of its training runs
 TABLE_DATA = [ROOT / "stages/tables" / name for name in ("paper.csv", "assumptions.md")]
 
 
@@ -18,6 +20,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     planner = Planner(experiment, root)
     attacks = {key: attack.resolved().model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
     rows = {name: _rows(planner, table) for name, table in experiment.tables.items()}
+    _check_unambiguous(experiment, rows)
     wanted: dict[str, dict[str, Attack]] = {}
     for name, table in experiment.tables.items():
         for _, train_keys in rows[name]:
@@ -48,6 +51,24 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     return plan
 
 
+def _check_unambiguous(experiment: Experiment, rows: dict[str, list[Row]]) -> None:
+    """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
+    for name, table in experiment.tables.items():
+        where = f"tables.{name}"
+        seeds = (f"{where}.seeds", table.seeds) if table.seeds is not None else ("seeds", experiment.seeds)
+        for key, values in (
+            (f"{where}: row", [f"{row['label']} on {row['dataset']}" for row, _ in rows[name]]),
+            (f"{where}.attacks: column", [_label(experiment, attack) for attack in table.attacks]),
+            seeds,
+        ):
+            if twice := [value for index, value in enumerate(values) if value in values[:index]]:
+                raise ConfigError(f"{key} '{twice[0]}' stands twice; name it once, or give each its own title or label")
+
+
+def _label(experiment: Experiment, attack: str) -> str:
+    return experiment.attacks[attack].label or attack.upper()
+
+
 def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     table = experiment.tables[name]
     return {
@@ -55,14 +76,14 @@ def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dic
         "table": name,
         "kind": table.kind,
         "title": table.title,
-        "columns": [{"attack": key, "label": experiment.attacks[key].label or key.upper()} for key in table.attacks],
+        "columns": [{"attack": key, "label": _label(experiment, key)} for key in table.attacks],
         "rows": rows,
         "notes": [note for note in (*table.notes, experiment.note) if note],
         "assumptions": True,
     }
 
 
-def _rows(planner: Planner, table: Table) -> list[tuple[dict[str, Any], list[str]]]:
+def _rows(planner: Planner, table: Table) -> list[Row]:
     experiment = planner.experiment
     rows = []
     for dataset in table.datasets:

@@ -14,23 +14,32 @@ from typing import Any
 
 from stages.core.code import code_digest
 from stages.core.components import module_name
-from stages.core.config import Attack, AttackSettings, Method, StructureChoice, TrainSettings
+from stages.core.config import Attack, AttackSettings, Features, Method, StructureChoice, TrainSettings
 from stages.core.experiment import Experiment, check_method
 from stages.core.files import canonical_json, digest
 from workflow.groups import attack_groups
 
 ATTACK_SEED = 0
 NAMED_DIFFERENCES = 4
+DATA_MODULES = ("stages.data.__main__",)
+PRETRAIN_MODULES = ("stages.features.pretrain",)
+EMBED_MODULES = ("stages.features.embed", "stages.features.source")
+NEIGHBORS_MODULES = ("stages.neighbors.__main__",)
+STRUCTURE_MODULES = ("stages.structure.__main__",)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a stage: its folder, its settings (canonical JSON) and the chained digest of its code."""
+    """One job of a stage: its folder, its settings (canonical JSON) and the chained digest of its code.
+
+    modules: those whose import closures are the stage's own code; its manifest holds their digest.
+    """
 
     folder: str
     settings: str
     code: str
     inputs: dict[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
     def path(self, name: str) -> str:
         """A file in the job's folder."""
@@ -81,8 +90,9 @@ class Planner:
         job = Job(
             folder,
             canonical_json(identity),
-            code_digest(["stages.data.__main__"]),
+            code_digest(DATA_MODULES),
             {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
+            DATA_MODULES,
         )
         return key, self.plan.data.setdefault(key, job)
 
@@ -94,17 +104,18 @@ class Planner:
         inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
         settings = features.model_dump(mode="json")
         if features.source == "moco":
-            trained = {**settings, "embedding": "head", "checkpoint": None}
+            trained = Features(moco=features.moco, seed=features.seed).model_dump(mode="json")
             key = f"{dataset}-{digest([data_key, trained])}"
-            code = _chain(code, code_digest(["stages.features.pretrain"]))
-            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, {**inputs, **data.inputs})
+            code = _chain(code, code_digest(PRETRAIN_MODULES))
+            wanted = {**inputs, **data.inputs}
+            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, wanted, PRETRAIN_MODULES)
             self.plan.pretrain.setdefault(key, pretrain)
             inputs = {"train": inputs["train"], "encoder": pretrain.path("encoder.safetensors")}
         else:
             inputs = {"train": inputs["train"]}
-        code = _chain(code, code_digest(["stages.features.embed", "stages.features.source"]))
+        code = _chain(code, code_digest(EMBED_MODULES))
         key = f"{dataset}-{features.embedding}-{digest([data_key, settings])}"
-        job = Job(f"results/features/{key}", canonical_json(settings), code, inputs)
+        job = Job(f"results/features/{key}", canonical_json(settings), code, inputs, EMBED_MODULES)
         return key, self.plan.embed.setdefault(key, job)
 
     def neighbors(self, dataset: str) -> tuple[str, Job]:
@@ -112,9 +123,9 @@ class Planner:
         embed_key, embed = self.embed(dataset)
         settings = self.experiment.datasets[dataset].neighbors.model_dump(mode="json")
         key = f"{dataset}-{digest([embed_key, settings])}"
-        code = _chain(embed.code, code_digest(["stages.neighbors.__main__"]))
+        code = _chain(embed.code, code_digest(NEIGHBORS_MODULES))
         inputs = {"embeddings": embed.path("embeddings.parquet"), "train": embed.inputs["train"]}
-        job = Job(f"results/neighbors/{key}", canonical_json(settings), code, inputs)
+        job = Job(f"results/neighbors/{key}", canonical_json(settings), code, inputs, NEIGHBORS_MODULES)
         return key, self.plan.neighbors.setdefault(key, job)
 
     def structure(self, dataset: str, choice: StructureChoice) -> tuple[str, Job]:
@@ -122,9 +133,9 @@ class Planner:
         neighbors_key, neighbors = self.neighbors(dataset)
         settings = choice.model_dump(mode="json")
         key = f"{dataset}-{choice.kind}-m{choice.m}-{digest([neighbors_key, settings])}"
-        code = _chain(neighbors.code, code_digest(["stages.structure.__main__"]))
+        code = _chain(neighbors.code, code_digest(STRUCTURE_MODULES))
         inputs = {"neighbors": neighbors.path("neighbors.parquet"), "embeddings": neighbors.inputs["embeddings"]}
-        job = Job(f"results/structure/{key}", canonical_json(settings), code, inputs)
+        job = Job(f"results/structure/{key}", canonical_json(settings), code, inputs, STRUCTURE_MODULES)
         return key, self.plan.structure.setdefault(key, job)
 
     def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> tuple[str, TrainJob]:
@@ -163,6 +174,7 @@ class Planner:
             settings=canonical_json(settings),
             code=_chain(*code),
             inputs=inputs,
+            modules=_method_modules(method),
             name=folder,
             seed=seed,
             adversarial=method.adversarial(),
@@ -177,13 +189,15 @@ class Planner:
             folder = f"results/attack/{train_key}"
             found[train_key] = {}
             for group, members in attack_groups(attacks, self.experiment.separate_attacks, self.root / folder).items():
-                modules = [module_name("attacks", attack.kind) for attack in members.values()]
+                kinds = (module_name("attacks", attack.kind) for attack in members.values())
+                modules = ("stages.attack.__main__", *kinds)
                 settings = AttackSettings(attacks=members, seed=ATTACK_SEED).model_dump(mode="json")
                 job = Job(
                     folder,
                     canonical_json(settings),
-                    _chain(trained.code, code_digest(["stages.attack.__main__", *modules])),
+                    _chain(trained.code, code_digest(modules)),
                     {"checkpoint": trained.path("model.safetensors"), "test": trained.inputs["test"]},
+                    modules,
                 )
                 self.plan.attack[f"{train_key}/{group}"] = job
                 for attack_id in members.keys() & attacks.keys():
@@ -196,12 +210,12 @@ def variants(vary: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
 
 
-def _method_modules(method: Method) -> list[str]:
-    return [
+def _method_modules(method: Method) -> tuple[str, ...]:
+    return (
         "stages.train.__main__",
         module_name("objectives", method.objective.name),
         module_name("augmentations", method.augmentation.name),
-    ]
+    )
 
 
 def _run_name(method: str, differences: list[str], identity: str) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from stages.core.errors import ArtifactError
-from stages.core.files import atomic, canonical_json
+from stages.core.files import atomic, canonical_json, digest
 
 UNLABELLED = -1
 
@@ -78,6 +78,8 @@ def write_images(path: Path, images: ImageSet) -> None:
 def read_images(path: Path) -> ImageSet:
     """Read an image set, checksum, shape and label range verified."""
     tensors, metadata = read_tensors(path, {"images", "labels"})
+    if "classes" not in metadata:
+        raise ArtifactError(f"{path}: the header names no classes; write images with write_images")
     images = ImageSet(tensors["images"], tensors["labels"], tuple(json.loads(metadata["classes"])))
     check_images(images, str(path))
     return images
@@ -125,7 +127,7 @@ def write_embeddings(path: Path, embeddings: Tensor) -> None:
 
 def read_embeddings(path: Path) -> Tensor:
     """Read embeddings (N, D) float32."""
-    embeddings = _matrix(path, read_indexed(path), "embedding")
+    embeddings = _matrix(path, read_indexed(path), "embedding", pa.float32())
     if not bool(embeddings.isfinite().all()):
         raise ArtifactError(f"{path}: an embedding is not finite; rebuild it with `snakemake -R embed`")
     return embeddings
@@ -145,7 +147,9 @@ def write_neighbors(path: Path, neighbors: Neighbors) -> None:
 def read_neighbors(path: Path) -> Neighbors:
     """Read neighbor lists and distances, ids checked."""
     table = read_indexed(path)
-    neighbors = Neighbors(_matrix(path, table, "neighbors"), _matrix(path, table, "distances"))
+    neighbors = Neighbors(
+        _matrix(path, table, "neighbors", pa.int64()), _matrix(path, table, "distances", pa.float64())
+    )
     check_neighbors(neighbors.neighbors, len(neighbors.neighbors), str(path))
     return neighbors
 
@@ -164,13 +168,20 @@ def write_structure(path: Path, structure: Structure) -> None:
 def read_structure(path: Path) -> Structure:
     """Read companions and structure vectors, ids and row sums checked."""
     table = read_indexed(path)
-    structure = Structure(_matrix(path, table, "neighbors"), _matrix(path, table, "structure"))
+    structure = Structure(
+        _matrix(path, table, "neighbors", pa.int64()), _matrix(path, table, "structure", pa.float32())
+    )
     _check_structure(structure, str(path))
     return structure
 
 
 def _check_structure(structure: Structure, name: str) -> None:
     check_neighbors(structure.neighbors, len(structure.neighbors), name)
+    if structure.structure.shape != structure.neighbors.shape:
+        raise ArtifactError(
+            f"{name}: {tuple(structure.structure.shape)} structure vectors for {tuple(structure.neighbors.shape)}"
+            " neighbors; rebuild with `snakemake -R structure`"
+        )
     sums = structure.structure.double().sum(dim=1)
     if not bool(((sums - 1).abs() < 1e-4).all()) or bool((structure.structure < 0).any()):
         raise ArtifactError(
@@ -205,9 +216,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Write named tensors as safetensors, with the SHA-256 of their content in the header."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One key only: safetensors writes several in random order, and equal content should give equal files.
-    header = canonical_json({**metadata, "sha256": _content_hash(stored)})
+    checks = {"sha256": _content_hash(stored), "header_sha256": digest(metadata, 64)}
     with atomic(path) as temporary:
-        safetensors.torch.save_file(stored, temporary, {"artifact": header})
+        safetensors.torch.save_file(stored, temporary, {"artifact": canonical_json({**metadata, **checks})})
 
 
 def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -221,9 +232,11 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
         raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
     if missing := names - tensors.keys():
         raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
-    if metadata.get("sha256") != _content_hash(tensors):
+    described = {key: value for key, value in metadata.items() if key not in ("sha256", "header_sha256")}
+    header = digest(described, 64)  # Files from before headers had a checksum carry none.
+    if metadata.get("sha256") != _content_hash(tensors) or metadata.get("header_sha256", header) != header:
         raise ArtifactError(f"{path}: the content differs from its checksum; delete the file and run again")
-    return tensors, metadata
+    return tensors, described
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -261,11 +274,13 @@ def _list_column(matrix: Tensor) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.flatten().numpy()), values.shape[1])
 
 
-def _matrix(path: Path, table: pa.Table, name: str) -> Tensor:
+def _matrix(path: Path, table: pa.Table, name: str, wanted: pa.DataType) -> Tensor:
     if name not in table.column_names or not pa.types.is_fixed_size_list(table.schema.field(name).type):
         raise ArtifactError(f"{path}: needs a fixed-size list column '{name}'; it holds {table.schema.names}")
-    column = table.column(name).combine_chunks()
-    width = table.schema.field(name).type.list_size
+    column, width = table.column(name).combine_chunks(), table.schema.field(name).type.list_size
+    stored = table.schema.field(name).type.value_type
+    if stored != wanted or column.null_count or column.flatten().null_count:
+        raise ArtifactError(f"{path}: column '{name}' must hold {wanted} and no nulls; it holds {stored}")
     return torch.from_numpy(column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), width).copy())
 
 

@@ -146,7 +146,7 @@ def _checked(key: str, value: Any, setting: Setting) -> Any:
         return value
     try:
         number = float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else float(value)
-    except (ValueError, TypeError, ZeroDivisionError):
+    except (ValueError, TypeError, ArithmeticError):
         raise ComponentError(f"{key}: {value!r} is not a number") from None
     if isinstance(value, bool) or not math.isfinite(number) or number < 0:
         raise ComponentError(f"{key}: {value!r} must be a finite number, 0 or more")

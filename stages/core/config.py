@@ -21,7 +21,7 @@ def parse_number(value: Any) -> Any:
     if isinstance(value, str):
         try:
             value = float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError) as error:
+        except (ValueError, ArithmeticError) as error:
             raise ValueError(f"'{value}' is not a number; write 0.1, 1e-1 or 8/255") from error
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("must be finite")

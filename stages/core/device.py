@@ -16,7 +16,15 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise StageError(f"device '{name}' is asked for and no GPU is visible; set `device: auto` or check the driver")
-    return torch.device(name)
+    try:
+        chosen = torch.device(name)
+    except RuntimeError as error:
+        raise StageError(f"device '{name}' is unknown; write auto, cpu, cuda or cuda:1") from error
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise StageError(
+            f"device '{name}' is asked for and {torch.cuda.device_count()} GPU(s) are visible, from cuda:0"
+        )
+    return chosen
 
 
 def prepare(device: str, threads: int, seed: int) -> torch.device:

@@ -1,6 +1,7 @@
 """A validation error as one line that names the key, the value, the rule and the nearest known key."""
 
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,11 +27,14 @@ def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
         if isinstance(current, type) and issubclass(current, BaseModel):
             field = current.model_fields.get(str(part))
             current = None if field is None else field.annotation
-        for argument in get_args(current):
-            if get_origin(argument) in (dict, list, tuple) or (
-                isinstance(argument, type) and issubclass(argument, BaseModel)
-            ):
-                current = argument
-        if get_origin(current) in (list, tuple):
-            current = get_args(current)[0]
+        elif get_origin(current) in (dict, list, tuple):
+            current = get_args(current)[1 if get_origin(current) is dict else 0]
+        current = _bare(current)
     return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _bare(annotation: Any) -> Any:
+    """The type inside Annotated, or what an optional one is when it is there."""
+    while get_origin(annotation) in (Annotated, Union, UnionType):
+        annotation = next(inner for inner in get_args(annotation) if inner is not type(None))
+    return annotation

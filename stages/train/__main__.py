@@ -7,6 +7,7 @@ from torch import device as torch_device
 from torch import nn
 
 from stages.core.artifacts import (
+    UNLABELLED,
     ImageSet,
     Structure,
     read_images,
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, TrainSettings)
-        settings = settings.model_copy(update={"method": settings.method.resolved()})
+        settings = settings.model_copy(update={"method": _resolved(settings.method)})
         device = prepare(args.device, args.threads, settings.seed)
         modules = code_modules(settings.method)
         named = {name: getattr(args, name) for name in ("train", "test", "structure", "monitor", "helper")}
@@ -68,6 +69,13 @@ def main(argv: list[str] | None = None) -> None:
             write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
             facts.update(selected_epoch=state.best_epoch, **test_selected(state.history))
         args.resume.unlink(missing_ok=True)
+
+
+def _resolved(method: Method) -> Method:
+    try:
+        return method.resolved()
+    except ValueError as error:
+        raise ConfigError(f"method: {error}") from error
 
 
 def code_modules(method: Method) -> list[str]:
@@ -112,6 +120,8 @@ def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_d
 
 def _images(path: Path, device: torch_device) -> ImageSet:
     images = read_images(path)
+    if bool((images.labels == UNLABELLED).any()):
+        raise ArtifactError(f"{path}: the images are unlabelled; a classifier needs labelled ones")
     return ImageSet(images.images.to(device), images.labels.to(device), images.classes)
 
 
@@ -130,8 +140,12 @@ def _helper(paths: dict[str, Path], images: ImageSet, device: torch_device) -> n
         raise ArtifactError(
             f"{paths['helper']}: a net of {architecture.get('classes')} classes, not {len(images.classes)}"
         )
-    helper = Classifier(**architecture)
-    helper.load_state_dict(weights)
+    try:
+        helper = Classifier(**architecture)
+        helper.load_state_dict(weights)
+    except (RuntimeError, TypeError) as error:
+        fault = " ".join(str(error).split())
+        raise ArtifactError(f"{paths['helper']}: the weights do not fit {architecture}: {fault}") from error
     return helper.to(device).eval().requires_grad_(False)
 
 

@@ -50,6 +50,11 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
         augment=settings.augment,
         method=method,
     )
+    if inputs.structure is not None and bool(held_out.to(device)[inputs.structure.neighbors[bank.anchors]].any()):
+        raise ArtifactError(
+            "the structure vectors' companions include images held out for model selection;"
+            f" rebuild them with held_out: {method.held_out(recipe)}"
+        )
     steps = bank.steps(recipe.batch_size)
     if steps == 0:
         raise ArtifactError(f"{len(bank.anchors)} training image(s) make no batch; batch norm needs two at least")
@@ -66,6 +71,11 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
         ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
         context = Context(ramped, state.streams.attack, inputs.helper)
         row = _epoch(state, bank, settings, context, steps, per_batch)
+        if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+            raise DivergenceError(
+                f"weights trained by objective {method.objective.name} are not finite after epoch {state.epoch};"
+                " lower lr or the LSP weight; the epoch before is kept"
+            )
         row.update(_measure(model, settings, inputs, bank, threat))
         if selecting:
             chosen = _accuracy(model, inputs.train, held_out, threat)
@@ -94,7 +104,7 @@ def _epoch(
         loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
         if not bool(loss.isfinite()):
             raise DivergenceError(
-                f"loss of objective {method.objective.name} is {float(loss)} at epoch {state.epoch + 1} step {step}"
+                f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch {state.epoch + 1} step {step}"
                 f" (parts: {', '.join(f'{name} {float(value):.4g}' for name, value in metrics.items())});"
                 " lower lr or the LSP weight; the last finished epoch is kept"
             )

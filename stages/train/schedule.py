@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from stages.core.config import Recipe
+from stages.core.errors import ConfigError
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
@@ -35,5 +36,10 @@ def build_schedule(
     }
     if schedule.kind == "onecycle":
         steps = recipe.epochs * steps_per_epoch
+        if schedule.pct_start * steps in (1, steps):
+            raise ConfigError(
+                f"schedule.pct_start: {schedule.pct_start} of {steps} steps leaves lr none to rise or fall in;"
+                " change pct_start or epochs"
+            )
         return lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=schedule.pct_start), True
     return per_epoch[schedule.kind](), False

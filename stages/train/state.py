@@ -1,6 +1,8 @@
 """Everything a training run needs to go on as if it had never stopped."""
 
 import pickle
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,18 @@ from torch.optim import lr_scheduler
 from stages.core.files import atomic
 from stages.core.progress import say
 from stages.train.bank import Streams
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+)
 
 
 @dataclass
@@ -53,9 +67,8 @@ class TrainState:
         if not path.is_file():
             return False
         try:
-            device = next(self.model.parameters()).device
-            record: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+            record = _load(path, next(self.model.parameters()).device)
+        except UNREADABLE as error:
             say(f"{path}: not a readable resume state ({type(error).__name__}); training starts over")
             return False
         if record.get("key") != key:
@@ -76,3 +89,14 @@ class TrainState:
         if score > self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Any]:
+    """The saved record; one of UNREADABLE for a damaged file, whose checksums torch.load itself does not compare."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"{damaged} differs from its checksum")
+    record = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(record, dict):
+        raise ValueError("not a saved state")
+    return record

@@ -1,0 +1,124 @@
+"""A tiny experiment, run once a session by Snakemake; each test that asks for `project` gets a copy elsewhere."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ROOT / "tests/workflow/tiny.yaml"
+PARTS = (".gitignore", "Snakefile", "config.yaml", "envs", "profiles", "stages", "workflow")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout of the project that is free to be run, edited and broken."""
+
+    root: Path
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project, this Python's folder first on PATH; stderr comes with stdout."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            words,
+            cwd=self.root,
+            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def configfiles(self, overlay: str = "") -> list[str]:
+        """--configfile with the tiny experiment, and over it an overlay given as YAML."""
+        if not overlay:
+            return ["--configfile", "tiny.yaml"]
+        (self.root / "overlay.yaml").write_text(overlay)
+        return ["--configfile", "tiny.yaml", "overlay.yaml"]
+
+    def snakemake(self, *words: str, overlay: str = "") -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on the tiny experiment."""
+        return self.command("snakemake", "--cores", "2", *words, *self.configfiles(overlay))
+
+    def planned(self, overlay: str = "") -> list[str]:
+        """What a dry run would run, as `rule wildcard`; `all` is left out."""
+        done = self.snakemake("-n", overlay=overlay)
+        assert done.returncode == 0, done.stdout
+        jobs = re.findall(r"^rule (\w+):\n(?: {4}.*\n)*? {4}wildcards: (.*)$", done.stdout, re.MULTILINE)
+        assert len(jobs) > 0 or "Nothing to be done" in done.stdout, done.stdout
+        return [f"{rule} {re.sub(r'[a-z]+=', '', wildcards).replace(', ', '/')}" for rule, wildcards in jobs]
+
+    def counted(self, overlay: str = "") -> dict[str, int]:
+        """{rule: planned jobs}."""
+        return dict(Counter(job.split()[0] for job in self.planned(overlay)))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace the one place in a file where `old` stands."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, f"{path}: {old!r} stands {text.count(old)} times"
+        (self.root / path).write_text(text.replace(old, new))
+
+    def append(self, path: str, text: str) -> None:
+        """Add to the end of a file."""
+        with (self.root / path).open("a") as stream:
+            stream.write(text)
+
+    def only(self, pattern: str) -> Path:
+        """The one file below results/ that a pattern names."""
+        (found,) = (self.root / "results").glob(pattern)
+        return found
+
+    def manifest(self, pattern: str) -> dict[str, Any]:
+        """The one manifest below results/ that a pattern names."""
+        loaded: dict[str, Any] = json.loads(self.only(pattern).read_text())
+        return loaded
+
+
+def checkout(root: Path) -> Project:
+    """The project's own files and the tiny experiment, nothing that was made."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name in PARTS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy2(ROOT / name, root / name)
+    shutil.copy2(TINY, root / "tiny.yaml")
+    return Project(root)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Project:
+    """A project in which nothing was run."""
+    return checkout(tmp_path / "fresh")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project after the tiny experiment; only to be read."""
+    made = checkout(tmp_path_factory.mktemp("finished") / "project")
+    done = made.snakemake()
+    assert done.returncode == 0, done.stdout
+    return made
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project in another place."""
+    shutil.copytree(finished.root, tmp_path / "moved", symlinks=True)
+    return Project(tmp_path / "moved")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what waits for the tiny experiment as slow, and give it time on a busy machine."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(900))

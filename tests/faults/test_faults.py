@@ -1,0 +1,111 @@
+"""A run that breaks, is killed or reads a broken file leaves no half-made output and stops no other run."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from importlib import import_module
+
+import pytest
+
+from stages.core.artifacts import read_images, read_outcomes, read_structure, read_weights
+
+BROKEN = '''"""An objective that fails."""
+
+from stages.core.errors import DivergenceError
+
+
+def broken(model, batch, context, *, weight: float = 1.0):
+    """Raise."""
+    raise DivergenceError("the loss is not finite; lower lr")
+'''
+WITH_A_BROKEN_RUN = """
+methods: {broken: {objective: broken}}
+tables:
+  table1: null
+  table2: {title: Other}
+  table3: {datasets: [digits], methods: [vanilla, broken], attacks: [clean]}
+"""
+
+
+def test_a_failing_run_stops_no_other_table_and_its_own_comes_with_a_dash(project):
+    (project.root / "stages/train/objectives/broken.py").write_text(BROKEN)
+    done = project.snakemake(overlay=WITH_A_BROKEN_RUN)
+    tables = project.root / "results/tables/tiny"
+    assert done.returncode != 0
+    assert "error: the loss is not finite; lower lr" in done.stdout
+    assert json.loads((tables / "table2.json").read_text())["settings"]["title"] == "Other"
+    assert not list((project.root / "results/train").glob("*/broken*/seed0/*"))
+    assert not (tables / "table3.csv").exists()
+    told = project.command("python", "-m", "workflow.tables", *project.configfiles(WITH_A_BROKEN_RUN))
+    assert told.returncode == 0, told.stdout
+    assert re.search(r"^digits,broken,Clean,,.*broken-", (tables / "table3.csv").read_text(), re.MULTILINE)
+    assert re.search(r"^digits,Vanilla,Clean,\d", (tables / "table3.csv").read_text(), re.MULTILINE)
+
+
+def arguments(project, stage, pattern, out):
+    """The command line that made a finished run, with its outputs below `out`."""
+    record = project.manifest(pattern)
+    outputs = {name: out / f"{name}.out" for name in record["outputs"]}
+    paths = {name: project.root / entry["path"] for name, entry in record["inputs"].items()} | outputs
+    words = ["--settings", json.dumps(record["settings"]), "--manifest", str(out / "manifest.json")]
+    words += [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    return [*words, "--resume", str(out / "resume" / "state.pt")] if stage == "train" else words
+
+
+def test_a_killed_run_leaves_no_output_and_the_next_one_finishes(project, tmp_path):
+    words = arguments(project, "train", "train/digits/vanilla-*/seed0/manifest.json", tmp_path / "out")
+    settings = json.loads(words[1])
+    settings["recipe"]["epochs"] = 4
+    words[1] = json.dumps(settings)
+    state = tmp_path / "out/resume/state.pt"
+    command = [sys.executable, "-m", "stages.train", "--threads", "1", *words]
+    started = subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL)
+    while not state.exists() and started.poll() is None:
+        time.sleep(0.01)
+    started.kill()
+    assert started.wait() == -9
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"resume"}
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"checkpoint.out", "history.out", "manifest.json"}
+    assert not state.exists()
+
+
+BROKEN_FILES = [
+    ("structure", "structure/*/manifest.json", "neighbors/*/neighbors.parquet"),
+    ("structure", "structure/*/manifest.json", "features/*/embeddings.parquet"),
+    ("train", "train/digits/lsp-*/seed0/manifest.json", "data/*/train.safetensors"),
+    ("train", "train/digits/lsp-*/seed0/manifest.json", "structure/*/structure.parquet"),
+    ("attack", "attack/digits/trades-*/seed0/*.json", "train/digits/trades-*/seed0/model.safetensors"),
+]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "absent"])
+@pytest.mark.parametrize(("stage", "pattern", "victim"), BROKEN_FILES)
+def test_a_broken_input_is_one_line_and_no_output(project, tmp_path, capsys, stage, pattern, victim, damage):
+    words = arguments(project, stage, pattern, tmp_path / "out")
+    path = project.only(victim)
+    content = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) * 2 // 3])
+    elif damage == "altered":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
+    else:
+        path.unlink()
+    with pytest.raises(SystemExit) as ended:
+        import_module(f"stages.{stage}.__main__").main(words)
+    assert ended.value.code == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(said) == 1
+    assert path.name in said[0]
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_the_undamaged_files_of_these_faults_are_readable(finished):
+    assert len(read_images(finished.only("data/*/train.safetensors")).labels) == 200
+    assert read_structure(finished.only("structure/*/structure.parquet")).structure.shape == (200, 4)
+    assert read_weights(finished.only("train/digits/trades-*/seed0/model.safetensors"))[0]
+    assert len(read_outcomes(finished.only("attack/digits/trades-*/seed0/*.parquet"))) == 48

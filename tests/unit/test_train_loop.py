@@ -1,0 +1,399 @@
+"""The training loop: resumption, divergence, held-out images, model selection and what the history measures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages.core.artifacts import ImageSet, Structure
+from stages.core.config import TrainSettings
+from stages.core.errors import ArtifactError, DivergenceError
+from stages.core.models import Classifier
+from stages.core.split import held_out_mask
+from stages.train import loop
+from stages.train.bank import Bank, Streams, to_unit
+from stages.train.loop import Inputs, train
+from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
+from stages.train.state import TrainState
+
+IMAGES, CLASSES, M, SIDE = 43, 3, 2, 6
+AT = {"objective": "at", "recipe": "adversarial"}
+KEY = "this run"
+
+
+def picture_set(count: int, seed: int) -> ImageSet:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+    return ImageSet(images, torch.arange(count) % CLASSES, tuple("abc"))
+
+
+def companions(allowed: Tensor) -> Structure:
+    """M companions of each image among the allowed (IMAGES,) bool, none of them itself."""
+    ids = allowed.nonzero().squeeze(1).tolist()
+    rows = [[other for other in ids[index % len(ids) :] + ids if other != index][:M] for index in range(IMAGES)]
+    shares = torch.rand(IMAGES, M, generator=torch.Generator().manual_seed(2)).softmax(1)
+    return Structure(torch.tensor(rows), shares)
+
+
+def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: Any) -> TrainSettings:
+    raw = {
+        "method": method or {},
+        "recipe": {
+            "epochs": 4,
+            "batch_size": 16,
+            "lr": 0.05,
+            "schedule": {"kind": "multistep", "milestones": [2, 3]},
+            "attack": {"epsilon": 0.1, "step_size": 0.05, "steps": 2},
+            **recipe,
+        },
+        "model": {"width": 2},
+        "augment": {"padding": 1, "flip": True},
+        "monitor": {"anchors": 10, "test_images": monitor},
+    }
+    chosen = TrainSettings.model_validate(raw)
+    return chosen.model_copy(update={"method": chosen.method.resolved()})
+
+
+def unaugmented(chosen: TrainSettings) -> TrainSettings:
+    return chosen.model_copy(update={"augment": chosen.augment.model_copy(update={"padding": 0, "flip": False})})
+
+
+def inputs(structure: Structure | None = None, monitored: Structure | None = None) -> Inputs:
+    return Inputs(picture_set(IMAGES, 0), picture_set(7, 1), structure, monitored, None)
+
+
+def fresh_net() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return Classifier("resnet18", width=2, classes=CLASSES)
+
+
+def run(chosen: TrainSettings, given: Inputs, resume: Path) -> TrainState:
+    return train(fresh_net(), chosen, given, resume, KEY)
+
+
+def everything(state: TrainState) -> dict[str, Any]:
+    """All that a run results in, but for the time it took."""
+    assert state.best_weights is not None
+    return {
+        "weights": {name: value.tolist() for name, value in state.model.state_dict().items()},
+        "best": {name: value.tolist() for name, value in state.best_weights.items()},
+        "best_epoch": state.best_epoch,
+        "momentum": [row["momentum_buffer"].tolist() for row in state.optimizer.state.values()],
+        "streams": {name: value.tolist() for name, value in state.streams.state().items()},
+        "history": [{key: value for key, value in row.items() if key != "seconds"} for row in state.history],
+    }
+
+
+RUNS: dict[str, tuple[TrainSettings, bool]] = {
+    "vanilla, multistep": (settings(), False),
+    "mixup, cosine": (settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}), False),
+    "lsp+, onecycle, best_robust": (
+        settings({**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, with_structure = RUNS[name]
+    given = inputs(companions(~held_out_mask(IMAGES, 1024)) if with_structure else None)
+    whole = run(chosen, given, tmp_path / "whole.pt")
+    measure = loop._measure
+
+    def interrupted(*arguments: Any) -> dict[str, float]:
+        arguments[0].interruptions = getattr(arguments[0], "interruptions", 0) + 1
+        if arguments[0].interruptions == 3:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_measure", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(chosen, given, tmp_path / "part.pt")
+    assert torch.load(tmp_path / "part.pt", weights_only=True)["epoch"] == 2
+    torch.manual_seed(12345)  # the global stream is nobody's business
+    assert everything(run(chosen, given, tmp_path / "part.pt")) == everything(whole)
+
+
+def test_another_seed_gives_another_run(tmp_path: Path) -> None:
+    other = settings().model_copy(update={"seed": 1})
+    assert everything(run(settings(), inputs(), tmp_path / "a")) != everything(run(other, inputs(), tmp_path / "b"))
+
+
+def saved_state(path: Path) -> bytes:
+    run(settings(epochs=1), inputs(), path)
+    return path.read_bytes()
+
+
+def damages(good: bytes) -> Iterator[tuple[str, bytes]]:
+    weights = bytearray(good)
+    place = len(good) // 2
+    weights[place] ^= 0xFF
+    yield "a flipped byte", bytes(weights)
+    for share in (0.0, 0.3, 0.9, 0.999):
+        yield f"cut at {share}", good[: int(len(good) * share)]
+    yield "text", b"not a state\n"
+
+
+def fresh_state() -> TrainState:
+    chosen = settings()
+    model = fresh_net()
+    optimizer = loop.build_optimizer(model, chosen.recipe)
+    schedule, _ = loop.build_schedule(optimizer, chosen.recipe, 3)
+    return TrainState(model, optimizer, schedule, Streams.seeded(0, torch.device("cpu")))
+
+
+def test_a_damaged_or_foreign_state_starts_over_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "state.pt"
+    good = saved_state(path)
+    assert fresh_state().restore(path, KEY)
+    capsys.readouterr()
+    faults = dict(damages(good))
+    torch.save(torch.zeros(3), path)
+    faults["a tensor"] = path.read_bytes()
+    for fault, content in faults.items():
+        path.write_bytes(content)
+        state = fresh_state()
+        assert not state.restore(path, KEY), fault
+        assert (state.epoch, state.history) == (0, [])
+        assert "starts over" in capsys.readouterr().err
+    path.write_bytes(good)
+    assert not fresh_state().restore(path, "another run")
+    assert "other settings" in capsys.readouterr().err
+    assert not fresh_state().restore(tmp_path / "absent.pt", KEY)
+
+
+def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_keeps_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = loop.method_loss, 0
+
+    def diverging(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        loss, metrics = original(*arguments)
+        return (loss * float("nan") if calls == 3 + 2 else loss), metrics
+
+    monkeypatch.setattr(loop, "method_loss", diverging)
+    with pytest.raises(DivergenceError, match=r"objective at is nan at epoch 2 step 2 .*lower lr"):
+        run(settings(AT), inputs(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+
+
+def test_weights_that_are_not_finite_after_an_epoch_are_never_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = loop.method_loss, 0
+
+    def breaking(model: nn.Module, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        loss, metrics = original(model, *arguments)
+        no_slope = (0 * next(model.parameters()).sum()).sqrt()  # 0, with a gradient that is not a number
+        return (loss + no_slope if calls == 2 * 3 else loss), metrics
+
+    monkeypatch.setattr(loop, "method_loss", breaking)
+    with pytest.raises(DivergenceError, match="not finite after epoch 2"):
+        run(settings(), inputs(), tmp_path / "state.pt")
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+
+
+def numbers(images: Tensor, among: ImageSet) -> set[int]:
+    """Ids of un-augmented images (B, 3, H, W) in [0, 1]."""
+    stored = {row.numpy().tobytes(): index for index, row in enumerate(among.images)}
+    return {stored[row.numpy().tobytes()] for row in (images * 255).round().to(torch.uint8)}
+
+
+def test_held_out_images_are_neither_trained_on_nor_neighbors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held_out = held_out_mask(IMAGES, 1024)
+    chosen = unaugmented(settings({**AT, "lsp": {"m": M}}, epochs=2, selection="best_robust"))
+    given, original = inputs(companions(~held_out)), loop.method_loss
+    anchors: set[int] = set()
+    neighbors: set[int] = set()
+
+    def spy(model: nn.Module, augmented: Any, hood: Any, *rest: Any) -> Any:
+        anchors.update(numbers(augmented.images, given.train))
+        neighbors.update(numbers(hood.images.flatten(0, 1), given.train))
+        return original(model, augmented, hood, *rest)
+
+    monkeypatch.setattr(loop, "method_loss", spy)
+    run(chosen, given, tmp_path / "state.pt")
+    left_out = set(held_out.nonzero().squeeze(1).tolist())
+    assert len(left_out) == IMAGES // 10
+    assert anchors == set(range(IMAGES)) - left_out
+    assert not neighbors & left_out
+
+
+def test_a_structure_that_lists_held_out_images_is_refused(tmp_path: Path) -> None:
+    chosen = settings({**AT, "lsp": {"m": M}}, selection="best_robust")
+    everyone = companions(torch.ones(IMAGES, dtype=torch.bool))
+    with pytest.raises(ArtifactError, match="held out for model selection; rebuild them with held_out: 1024"):
+        run(chosen, inputs(everyone), tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize(
+    ("scores", "validation_from", "best"),
+    [([0.1, 0.5, 0.5, 0.2], 0.0, 2), ([0.9, 0.1, 0.2, 0.3], 0.5, 4), ([0.9, 0.8, 0.3, 0.2], 0.5, 3), ([0] * 4, 1.0, 4)],
+)
+def test_selection_keeps_the_first_epoch_that_is_best_among_the_candidates(
+    scores: list[float], validation_from: float, best: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[Tensor] = []
+    masks: list[Tensor] = []
+
+    def scripted(model: nn.Module, images: ImageSet, mask: Tensor, threat: Any) -> Accuracy:
+        weights.append(model.head.weight.detach().clone())  # type: ignore[union-attr, operator]
+        masks.append(mask)
+        return Accuracy(0.5, scores[len(weights) - 1])
+
+    monkeypatch.setattr(loop, "_accuracy", scripted)
+    chosen = settings(AT, monitor=0, selection="best_robust", validation_from=validation_from)
+    state = run(chosen, inputs(), tmp_path / "state.pt")
+    assert state.best_epoch == best
+    assert state.best_weights is not None
+    assert torch.equal(state.best_weights["head.weight"], weights[best - 1])
+    assert all(torch.equal(mask, held_out_mask(IMAGES, 1024)) for mask in masks)
+    assert [row["validation_robust"] for row in state.history] == scores
+
+
+@pytest.mark.parametrize("method", [{}, AT])
+def test_without_selection_the_last_epoch_is_kept_and_all_images_are_trained_on(
+    method: dict[str, Any], tmp_path: Path
+) -> None:
+    chosen = settings(method, epochs=2, selection="last" if method else "best_robust")
+    state = run(chosen, inputs(), tmp_path / "state.pt")
+    assert state.best_epoch == 2
+    assert state.best_weights is not None
+    assert all(torch.equal(state.best_weights[name], value) for name, value in state.model.state_dict().items())
+    assert all("validation_robust" not in row for row in state.history)
+
+
+def test_every_epoch_s_lsp_loss_is_measured_for_vanilla_training(tmp_path: Path) -> None:
+    watched = companions(torch.ones(IMAGES, dtype=torch.bool))
+    state = run(settings(epochs=2), inputs(monitored=watched), tmp_path / "state.pt")
+    assert [row["epoch"] for row in state.history] == [1, 2]
+    assert all(row["lsp_loss"] > 0 for row in state.history)
+    assert all("lsp_term" not in row for row in state.history)
+    plain = run(settings(epochs=2), inputs(), tmp_path / "plain.pt")
+    assert all(torch.equal(plain.model.state_dict()[key], value) for key, value in state.model.state_dict().items())
+
+
+def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images() -> None:
+    model, images = fresh_net().train(), picture_set(IMAGES, 0).images
+    structure, anchors = companions(torch.ones(IMAGES, dtype=torch.bool)), torch.arange(0, IMAGES, 3)
+    found = measure_lsp_loss(model, images, anchors, structure)
+    assert model.training
+    with torch.no_grad():
+        logits = model.eval()(to_unit(images)).double().numpy()
+    gaps = []
+    for anchor in anchors.tolist():
+        ids, p = structure.neighbors[anchor].numpy(), structure.structure[anchor].double().numpy()
+        distances = np.linalg.norm(logits[ids] - logits[anchor], axis=1)
+        gaps.append(((p - distances / distances.sum()) ** 2).sum())
+    assert found == pytest.approx(np.mean(gaps), rel=1e-4)
+
+
+def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> None:
+    model, images = fresh_net(), picture_set(30, 3)
+    threat = loop.Threat("linf", 0.0, 0.1, 2)
+    with torch.no_grad():
+        right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
+    assert measure_accuracy(model, images.images, images.labels, threat, 0) == Accuracy(
+        pytest.approx(float(right)), pytest.approx(float(right))
+    )
+    strong = loop.Threat("linf", 1.0, 0.3, 10)
+    assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augmented: bool) -> None:
+    chosen = settings({"lsp": {"m": M, "augment_neighbors": augmented}})
+    structure, images = companions(torch.ones(IMAGES, dtype=torch.bool)), picture_set(IMAGES, 0)
+    own_rows = {tuple(row.tolist()): index for index, row in enumerate(structure.structure)}
+    bank = Bank(images.images, images.labels, torch.arange(IMAGES), structure, chosen.augment, chosen.method)
+    same = []
+    for _, hood in bank.batches(16, Streams.seeded(0, torch.device("cpu"))):
+        assert hood is not None
+        ids = torch.tensor([own_rows[tuple(row.tolist())] for row in hood.structure])
+        expected = to_unit(images.images[structure.neighbors[ids]])
+        same.extend((hood.images == expected).flatten(2).all(2).flatten().tolist())
+    assert all(same) != augmented
+    assert sum(same) < len(same) / 2 or not augmented
+
+
+@pytest.mark.parametrize(("count", "steps"), [(32, 2), (33, 2), (34, 3), (16, 1), (1, 0)])
+def test_an_epoch_sees_every_image_once_but_for_a_last_one_alone(count: int, steps: int) -> None:
+    chosen, images = unaugmented(settings()), picture_set(count, 0)
+    bank = Bank(images.images, images.labels, torch.arange(count), None, chosen.augment, chosen.method)
+    streams = Streams.seeded(0, torch.device("cpu"))
+    orders = []
+    for _ in range(2):
+        batches = [augmented for augmented, _ in bank.batches(16, streams)]
+        assert len(batches) == steps == bank.steps(16)
+        seen = [number for batch in batches for image in batch.images for number in numbers(image[None], images)]
+        labels = [label for batch in batches for label in batch.targets.first.tolist()]
+        assert labels == [number % CLASSES for number in seen]
+        assert len(set(seen)) == len(seen) == count - (count % 16 == 1)
+        orders.append(seen)
+    assert orders[0] != orders[1] or count == 1
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
+    lone = picture_set(1, 0)
+    with pytest.raises(ArtifactError, match="make no batch"):
+        run(settings(), Inputs(lone, lone, None, None, None), tmp_path / "state.pt")
+
+
+def test_epsilon_and_step_grow_linearly_over_the_ramp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, threats = loop.method_loss, []
+
+    def spy(*arguments: Any) -> Any:
+        threats.append(arguments[-1].threat)
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "method_loss", spy)
+    ramp = {"epsilon": 0.1, "step_size": 0.05, "steps": 1, "ramp_epochs": 2}
+    run(settings(AT, monitor=0, epochs=3, attack=ramp), inputs(), tmp_path / "state.pt")
+    assert [threat.epsilon for threat in threats[::3]] == pytest.approx([0.05, 0.1, 0.1])
+    assert [threat.step_size for threat in threats[::3]] == pytest.approx([0.025, 0.05, 0.05])
+
+
+def test_streams_differ_from_each_other_and_between_seeds_and_go_on_where_they_were_saved() -> None:
+    device = torch.device("cpu")
+
+    def draws(streams: Streams) -> list[list[float]]:
+        return [torch.rand(4, generator=each).tolist() for each in (streams.order, streams.augment, streams.attack)]
+
+    first, other = draws(Streams.seeded(0, device)), draws(Streams.seeded(1, device))
+    assert len({tuple(draw) for draw in first + other}) == 6
+    assert draws(Streams.seeded(0, device)) == first
+    streams, later = Streams.seeded(0, device), Streams.seeded(7, device)
+    draws(streams)
+    later.restore(streams.state())
+    assert draws(later) == draws(streams)
+
+
+def test_the_history_s_loss_is_the_mean_over_images_and_its_lr_the_epoch_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = loop.method_loss, []
+
+    def spy(*arguments: Any) -> Any:
+        loss, metrics = original(*arguments)
+        seen.append((float(loss.detach()), len(arguments[1].images)))
+        return loss, metrics
+
+    monkeypatch.setattr(loop, "method_loss", spy)
+    state = run(settings(epochs=3, schedule={"milestones": [1, 2]}), inputs(), tmp_path / "state.pt")
+    per_epoch = [seen[start : start + 3] for start in (0, 3, 6)]
+    means = [sum(loss * size for loss, size in epoch) / IMAGES for epoch in per_epoch]
+    assert [row["loss"] for row in state.history] == pytest.approx(means, rel=1e-5)
+    assert [row["lr"] for row in state.history] == pytest.approx([0.05, 0.005, 0.0005])

@@ -1,0 +1,144 @@
+"""The LSP term: Eq. 2, 3 and 9 by loops in Python floats, every D and reduction by its formula in float64."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stages.train.lsp import discrepancy, lsp_term, structure_vectors
+
+NAMES = ("mse", "l2", "l1", "cosine", "kl")
+BATCH, COMPANIONS, CLASSES = 5, 4, 3
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def shares(seed: int) -> Tensor:
+    """Structure vectors (BATCH, COMPANIONS) in float64, none of them uniform."""
+    return (2 * drawn(BATCH, COMPANIONS, seed=seed)).softmax(1).double()
+
+
+def loop_of_equation_3(anchors: Tensor, neighbors: Tensor) -> np.ndarray:
+    """Q_x entry by entry: distance of logits over the sum of all m distances."""
+    rows = []
+    for anchor, around in zip(anchors.tolist(), neighbors.tolist(), strict=True):
+        distances = [math.sqrt(sum((a - b) ** 2 for a, b in zip(anchor, other, strict=True))) for other in around]
+        rows.append([distance / sum(distances) for distance in distances])
+    return np.array(rows)
+
+
+def per_anchor_formula(name: str, p: list[float], q: list[float]) -> float:
+    pairs = list(zip(p, q, strict=True))
+    formulas: dict[str, Callable[[], float]] = {
+        "mse": lambda: math.fsum((a - b) ** 2 for a, b in pairs),
+        "l2": lambda: math.sqrt(math.fsum((a - b) ** 2 for a, b in pairs)),
+        "l1": lambda: math.fsum(abs(a - b) for a, b in pairs),
+        "cosine": lambda: 1 - math.fsum(a * b for a, b in pairs) / (math.hypot(*p) * math.hypot(*q)),
+        "kl": lambda: math.fsum(a * math.log(a / b) for a, b in pairs),
+    }
+    return formulas[name]()
+
+
+def test_structure_vectors_equal_a_loop_over_equation_3() -> None:
+    anchors, neighbors = drawn(BATCH, CLASSES), drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    found = structure_vectors(anchors, neighbors)
+    np.testing.assert_allclose(found.numpy(), loop_of_equation_3(anchors, neighbors), rtol=1e-5)
+    np.testing.assert_allclose(found.sum(1).numpy(), np.ones(BATCH), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 50.0])
+def test_structure_vectors_change_with_neither_scale_nor_shift_of_the_logits(scale: float) -> None:
+    anchors, neighbors = drawn(BATCH, CLASSES), drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    shifted = structure_vectors(scale * anchors + 3, scale * neighbors + 3)
+    torch.testing.assert_close(shifted, structure_vectors(anchors, neighbors), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("identical", [1, COMPANIONS])
+def test_the_gradient_is_finite_where_anchor_and_neighbors_are_identical(name: str, identical: int) -> None:
+    anchors = drawn(BATCH, CLASSES).requires_grad_()
+    neighbors = drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    neighbors[:, :identical] = anchors.detach().unsqueeze(1)
+    neighbors.requires_grad_()
+    lsp_term(anchors, neighbors, shares(2).float(), name=name).backward()
+    assert anchors.grad is not None
+    assert neighbors.grad is not None
+    assert bool(anchors.grad.isfinite().all())
+    assert bool(neighbors.grad.isfinite().all())
+
+
+def test_neighbors_that_all_coincide_with_the_anchor_share_evenly() -> None:
+    anchors = drawn(BATCH, CLASSES)
+    even = structure_vectors(anchors, anchors.unsqueeze(1).expand(-1, COMPANIONS, -1))
+    torch.testing.assert_close(even, torch.full((BATCH, COMPANIONS), 1 / COMPANIONS))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batch_sum"])
+def test_each_discrepancy_and_reduction_is_its_formula(name: str, reduction: str) -> None:
+    p, q = shares(3), shares(4)
+    each = [per_anchor_formula(name, a, b) for a, b in zip(p.tolist(), q.tolist(), strict=True)]
+    divisor = COMPANIONS if reduction == "mean" and name in ("mse", "l1", "kl") else 1
+    expected = math.fsum(each) if reduction == "batch_sum" else math.fsum(each) / divisor / BATCH
+    assert float(discrepancy(p, q, name=name, reduction=reduction)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_structure_vector_is_at_no_discrepancy_from_itself_and_at_some_from_others(name: str) -> None:
+    p, q = shares(3), shares(4)
+    # l2 is the root of the sum plus 1e-12, so its zero is 1e-6.
+    assert abs(float(discrepancy(p, p, name=name, reduction="sum"))) <= 1.001e-6
+    for row in range(BATCH):
+        assert float(discrepancy(p[row : row + 1], q[row : row + 1], name=name, reduction="sum")) > 1e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_batch_sum_is_the_batch_size_times_the_sum(name: str) -> None:
+    p, q = shares(3), shares(4)
+    whole = discrepancy(p, q, name=name, reduction="batch_sum")
+    torch.testing.assert_close(whole, BATCH * discrepancy(p, q, name=name, reduction="sum"))
+
+
+@pytest.mark.parametrize("name", ["mse", "l1", "kl"])
+def test_the_mean_over_m_times_m_is_the_sum(name: str) -> None:
+    p, q = shares(3), shares(4)
+    mean, total = (discrepancy(p, q, name=name, reduction=reduction) for reduction in ("mean", "sum"))
+    torch.testing.assert_close(mean * COMPANIONS, total)
+
+
+def test_kl_is_finite_where_a_share_is_zero() -> None:
+    p, q = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.5, 0.5]])
+    assert float(discrepancy(p, q, name="kl", reduction="sum")) == pytest.approx(math.log(2))
+    assert math.isfinite(float(discrepancy(q, p, name="kl", reduction="sum")))
+
+
+@pytest.mark.parametrize("stop_gradient", [False, True])
+def test_gradient_flows_to_the_neighbors_unless_it_is_stopped(stop_gradient: bool) -> None:
+    anchors = drawn(BATCH, CLASSES).requires_grad_()
+    neighbors = drawn(BATCH, COMPANIONS, CLASSES, seed=1).requires_grad_()
+    lsp_term(anchors, neighbors, shares(2).float(), stop_gradient=stop_gradient).backward()
+    assert anchors.grad is not None
+    assert float(anchors.grad.abs().sum()) > 0
+    assert (neighbors.grad is None) == stop_gradient
+
+
+def test_the_gradient_of_the_term_is_that_of_equation_4_by_finite_differences() -> None:
+    anchors, neighbors, p = drawn(BATCH, CLASSES), drawn(BATCH, COMPANIONS, CLASSES, seed=1), shares(2)
+    leaf = anchors.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(lsp_term(leaf, neighbors, p.float()), leaf)
+
+    def equation_4(at: Tensor) -> float:
+        return float(((p.numpy() - loop_of_equation_3(at, neighbors.double())) ** 2).sum(1).mean())
+
+    step = 1e-5
+    for row in range(BATCH):
+        for column in range(CLASSES):
+            there = torch.zeros(BATCH, CLASSES, dtype=torch.float64)
+            there[row, column] = step
+            slope = (equation_4(anchors.double() + there) - equation_4(anchors.double() - there)) / (2 * step)
+            assert float(gradient[row, column]) == pytest.approx(slope, rel=1e-3, abs=1e-6)

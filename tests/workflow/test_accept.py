@@ -1,0 +1,44 @@
+"""`python -m workflow.accept`: finished runs stand under new code, and nothing else does."""
+
+TRADES = "stages/train/objectives/trades.py"
+
+
+def accept(project):
+    done = project.command("python", "-m", "workflow.accept", *project.configfiles())
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_accepted_runs_need_no_rerun_and_keep_both_digests_until_the_next_edit(project):
+    (before,) = project.manifest("train/digits/trades-*/seed0/manifest.json")["code_digests"]
+    project.append(TRADES, "\nEDITED = 1\n")
+    assert project.planned() != []
+    said = accept(project)
+    assert "accepted train digits/trades-" in said
+    assert "vanilla" not in said
+    digests = project.manifest("train/digits/trades-*/seed0/manifest.json")["code_digests"]
+    assert digests[0] == before
+    assert len(set(digests)) == 2
+    assert project.planned() == []
+    project.append(TRADES, "\nAGAIN = 1\n")
+    assert project.counted() == {"train": 1, "attack": 1, "table": 2}
+
+
+def test_accepting_never_stands_in_for_a_missing_file(project):
+    project.only("attack/digits/trades-*/seed0/*.parquet").unlink()
+    project.append(TRADES, "\nEDITED = 1\n")
+    said = accept(project)
+    assert "left     attack digits/trades-" in said
+    assert "left     table table1" in said
+    assert project.counted() == {"attack": 1, "table": 2}
+
+
+def test_a_run_made_from_other_files_is_not_accepted_nor_what_follows_it(project):
+    manifest = project.only("neighbors/*/neighbors.json")
+    written = project.manifest("neighbors/*/neighbors.json")["outputs"]["neighbors"]["sha256"]
+    manifest.write_text(manifest.read_text().replace(written, "0" * 64))
+    said = accept(project)
+    assert "left     structure" in said
+    assert "made from another results/neighbors/" in said
+    assert "left     train digits/vanilla-" in said
+    assert "0 are left" not in said

@@ -1,0 +1,108 @@
+"""What a finished experiment leaves behind: manifests, a chain of checksums, tables that follow from the outcomes."""
+
+import csv
+import json
+import platform
+
+import pyarrow.compute as pc
+import pytest
+
+from stages.core.artifacts import read_outcomes
+from stages.core.code import code_digest
+from stages.core.files import sha256_file
+from tests.conftest import ROOT, TINY
+from workflow.accept import steps
+from workflow.load import load_experiment
+from workflow.plan import make_plan
+
+
+def plan_of(project):
+    return make_plan(load_experiment([TINY], ROOT / "config.yaml"), project.root)
+
+
+def manifests(project):
+    return {step: json.loads((project.root / step.manifest).read_text()) for step in steps(plan_of(project))}
+
+
+def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
+    found = manifests(finished)
+    assert len(found) == 6 + 3 + 3 + 2
+    for step, record in found.items():
+        assert record["code_digests"] == [code_digest(step.modules)], step.name
+        assert record["settings"], step.name
+        assert record["seed"] == 0
+        assert record["device"], step.name
+        assert record["versions"]["python"] == platform.python_version()
+        assert {"torch", "numpy", "pyarrow"} <= record["versions"].keys()
+        assert record["seconds"] > 0
+        assert record["peak_memory_bytes"]
+
+
+def test_a_manifests_settings_are_the_planned_ones(finished):
+    plan, found = plan_of(finished), {step.name: record for step, record in manifests(finished).items()}
+    for stage, jobs in (("structure", plan.structure), ("train", plan.train), ("attack", plan.attack)):
+        for key, job in jobs.items():
+            assert found[f"{stage} {key}"]["settings"] == json.loads(job.settings)
+
+
+def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished):
+    written = {}
+    for step, record in manifests(finished).items():
+        for entry in record["inputs"].values():
+            if entry["path"].startswith("results/"):
+                assert entry["sha256"] == written[entry["path"]], step.name
+        for entry in record["outputs"].values():
+            written[entry["path"]] = entry["sha256"] = sha256_file(finished.root / entry["path"])
+        written[step.manifest] = sha256_file(finished.root / step.manifest)
+
+
+def test_every_recorded_output_hash_is_the_files(finished):
+    for record in manifests(finished).values():
+        for entry in record["outputs"].values():
+            assert entry["sha256"] == sha256_file(finished.root / entry["path"])
+
+
+def test_every_cell_is_its_outcomes_share_of_robust_images(finished):
+    plan = plan_of(finished)
+    for name, table in plan.tables.items():
+        with (finished.root / f"results/tables/tiny/{name}.csv").open(newline="") as stream:
+            shown = {(line["row"], line["column"]): line for line in csv.DictReader(stream)}
+        assert len(shown) == len(table["rows"]) * len(table["columns"])
+        for row in table["rows"]:
+            for column in table["columns"]:
+                outcome = row["runs"][0]["outcomes"][column["attack"]]
+                outcomes = read_outcomes(finished.root / outcome["path"])
+                robust = outcomes.filter(pc.equal(outcomes["attack"], outcome["attack"]))["robust"].to_pylist()
+                line = shown[row["label"], column["label"]]
+                assert int(line["n"]) == len(robust) == 24
+                assert float(line["accuracy"]) == pytest.approx(100 * sum(robust) / len(robust), abs=0.005)
+
+
+def test_git_sees_nothing_that_a_run_makes(project):
+    made = {path.name for path in project.root.iterdir()}
+    assert {"results", "logs", ".snakemake"} <= made
+    assert project.command("git", "init", "--quiet").returncode == 0
+    seen = project.command("git", "ls-files", "--others", "--exclude-standard").stdout.splitlines()
+    assert {path.split("/")[0] for path in seen} == made - {"results", "logs", ".snakemake", ".git"}
+
+
+def test_status_counts_the_done_and_names_the_missing(project):
+    words = ("python", "-m", "workflow.status", *project.configfiles())
+    assert "missing" not in project.command(*words).stdout
+    lost = project.only("train/digits/trades-*/seed0/model.safetensors")
+    lost.unlink()
+    said = project.command(*words).stdout
+    assert "2 done, 1 failed" in said
+    assert f"failed   train digits/{lost.parent.parent.name}/seed0" in said
+
+
+def test_tables_come_from_what_is_there_and_name_what_is_missing(project):
+    lost = project.only("attack/digits/lsp-*/seed0/*.parquet")
+    lost.unlink()
+    done = project.command("python", "-m", "workflow.tables", *project.configfiles("tables: {table2: null}"))
+    assert done.returncode == 0, done.stdout
+    assert lost.parent.parent.name in done.stdout
+    with (project.root / "results/tables/tiny/table1.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert {line["row"] for line in lines if line["missing"]} == {"LSP"}
+    assert {line["row"] for line in lines if line["accuracy"]} == {"Vanilla", "TRADES"}

@@ -1,0 +1,162 @@
+"""From config files to runs: which files make an experiment, and how runs are named."""
+
+import copy
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, TINY
+from workflow.load import load_experiment
+from workflow.plan import make_plan
+
+EXPERIMENTS = ROOT / "workflow/experiments"
+OVERLAYS = {"honest-columns.yaml"}
+
+
+@pytest.fixture
+def plan_of(tmp_path):
+    """Plans the tiny experiment under overlays, with nothing finished."""
+
+    def planned(*overlays):
+        files = [TINY]
+        for number, overlay in enumerate(overlays):
+            files.append(tmp_path / f"{number}.yaml")
+            files[-1].write_text(overlay)
+        return make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
+
+    return planned
+
+
+def folders(plan):
+    jobs = [plan.data, plan.pretrain, plan.embed, plan.neighbors, plan.structure, plan.train, plan.attack]
+    return [job.folder for stage in jobs for job in stage.values()] + list(plan.attack)
+
+
+def cells(plan):
+    tables = [table for table in plan.tables.values() if table["kind"] == "table"]
+    return sum(len(table["rows"]) * len(table["columns"]) for table in tables)
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_experiment_plans_with_names_for_any_file_system(path, tmp_path):
+    files = [EXPERIMENTS / "paper.yaml", path] if path.name in OVERLAYS else [path]
+    plan = make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
+    assert plan.train
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", part) for folder in folders(plan) for part in folder.split("/"))
+
+
+def test_a_strange_value_still_gives_a_plain_name(plan_of):
+    plan = plan_of(
+        "methods: {odd+one: {preset: lsp+, lsp: {m: 4, weight: 1/3}, objective: {name: trades, beta: 2e-5}}}\n"
+        "tables: {table1: {methods: [odd+one]}}"
+    )
+    (name,) = [job.name for job in plan.train.values() if job.name.startswith("odd")]
+    assert re.fullmatch(r"odd-plusone-[A-Za-z0-9._-]+-[0-9a-f]{8}", name)
+
+
+def test_a_run_that_two_tables_ask_for_is_one_run(plan_of):
+    plan = plan_of()
+    assert len(plan.train) == 3
+    first, second = (plan.tables[name]["rows"][-1]["runs"][0] for name in ("table1", "table2"))
+    assert first["outcomes"]["clean"] == second["outcomes"]["clean"]
+
+
+def test_the_default_in_vary_is_the_presets_run(plan_of):
+    plan = plan_of("tables: {table2: {vary: {objective.beta: [1, 6]}}}")
+    one, six = (row["runs"][0]["name"] for row in plan.tables["table2"]["rows"])
+    assert plan.tables["table1"]["rows"][-1]["runs"][0]["name"] == six
+    assert one.startswith("trades-beta1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "recipes: {standard: {lr: 0.2}}",
+        "recipes: {standard: {epochs: 2}}",
+        "datasets: {digits: {augment: {padding: 2}}}",
+        "datasets: {digits: {model: {width: 2}}}",
+        "datasets: {digits: {data: {subset_seed: 1}}}",
+        "datasets: {digits: {features: {moco: {lr: 0.1}}}}",
+        "datasets: {digits: {features: {embedding: backbone}}}",
+        "datasets: {digits: {neighbors: {depth: 9}}}",
+        "monitor: {anchors: 16}",
+        "seeds: [1]",
+    ],
+)
+def test_a_setting_that_can_change_a_run_gives_it_a_folder_of_its_own(plan_of, change):
+    vanilla = [
+        {job.folder for job in plan.train.values() if "vanilla" in job.name} for plan in (plan_of(), plan_of(change))
+    ]
+    assert not vanilla[0] & vanilla[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "title: Another\nnote: another",
+        "methods: {vanilla: {title: Plain}}",
+        "datasets: {digits: {data: {title: Numbers, folder: /elsewhere}}}",
+        "attacks: {fgsm: {label: Fast}}",
+        "device: cpu\nresources: {train: {threads: 3}}",
+    ],
+)
+def test_a_setting_for_readers_or_machines_leaves_every_folder(plan_of, change):
+    assert folders(plan_of(change)) == folders(plan_of())
+
+
+def test_an_experiment_replaces_and_an_overlay_merges(tmp_path):
+    (tmp_path / "overlay.yaml").write_text("seeds: [7]\ntables: {table1: {methods: [lsp]}}")
+    default = ROOT / "config.yaml"
+    merged = load_experiment([tmp_path / "overlay.yaml"], default)
+    assert merged.experiment == "digits"
+    assert merged.seeds == [7]
+    assert merged.tables["table1"].methods == ["lsp"]
+    assert merged.tables["table1"].attacks == load_experiment([], default).tables["table1"].attacks
+    replaced = load_experiment([tmp_path / "overlay.yaml", TINY], default)
+    assert replaced == load_experiment([TINY], default)
+    assert set(replaced.tables) == {"table1", "table2"}
+
+
+def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path):
+    tiny = yaml.safe_load(TINY.read_text())
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny))
+    (tmp_path / "next.yaml").write_text("base: tiny.yaml\nexperiment: next\ntables: {table1: null}")
+    loaded = load_experiment([tmp_path / "next.yaml"], ROOT / "config.yaml")
+    assert loaded.experiment == "next"
+    assert set(loaded.tables) == {"table2"}
+    assert loaded.datasets == load_experiment([TINY], ROOT / "config.yaml").datasets
+
+
+def test_loading_changes_no_overrides_it_is_given():
+    overrides = {"seeds": [4], "tables": {"table1": None}}
+    kept = copy.deepcopy(overrides)
+    assert load_experiment([TINY], ROOT / "config.yaml", overrides).seeds == [4]
+    assert overrides == kept
+
+
+def test_the_paper_is_239_cells(tmp_path):
+    assert cells(make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), tmp_path)) == 239
+
+
+def test_planning_loads_neither_torch_nor_numpy():
+    code = (
+        "import sys; from pathlib import Path; from workflow.load import load_experiment;"
+        "from workflow.plan import make_plan;"
+        "make_plan(load_experiment([Path('workflow/experiments/paper.yaml')], Path('config.yaml')));"
+        "print(sorted({'torch', 'numpy', 'pandas', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_snakemake_plans_every_training_of_the_paper(fresh):
+    done = fresh.command("snakemake", "-n", "--cores", "1", "--quiet", "rules", "--configfile",
+                         "workflow/experiments/paper.yaml")  # fmt: skip
+    plan = make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), fresh.root)
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
+    assert done.returncode == 0, done.stdout
+    assert counts["train"] == str(len(plan.train))
+    assert counts["attack"] == str(len(plan.attack))
