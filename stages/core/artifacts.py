@@ -233,8 +233,7 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
     if missing := names - tensors.keys():
         raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
     described = {key: value for key, value in metadata.items() if key not in ("sha256", "header_sha256")}
-    header = digest(described, 64)  # Files from before headers had a checksum carry none.
-    if metadata.get("sha256") != _content_hash(tensors) or metadata.get("header_sha256", header) != header:
+    if metadata.get("sha256") != _content_hash(tensors) or metadata.get("header_sha256") != digest(described, 64):
         raise ArtifactError(f"{path}: the content differs from its checksum; delete the file and run again")
     return tensors, described
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_EFFECT = frozenset(
-    f"stages.core.{name}" for name in ("code", "components", "config", "errors", "explain", "progress", "stage")
+    f"stages.core.{name}"
+    for name in ("code", "components", "config", "errors", "explain", "progress", "quantities", "stage")
 )
 
 

@@ -42,6 +42,12 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     recipe, method = settings.recipe, settings.method
     device = inputs.train.images.device
     held_out = held_out_mask(len(inputs.train.labels), method.held_out(recipe))
+    selecting = bool(held_out.any())
+    if method.held_out(recipe) and not selecting:
+        raise ArtifactError(
+            f"{len(held_out)} training image(s) leave none to hold out for `selection: best_robust`; ten are needed,"
+            " or write `selection: last`"
+        )
     bank = Bank(
         images=inputs.train.images,
         labels=inputs.train.labels,
@@ -64,7 +70,6 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     state.restore(resume, key)
     attack = recipe.attack
     threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
-    selecting = bool(held_out.any())
     while state.epoch < recipe.epochs:
         started = time.monotonic()
         ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
@@ -103,9 +108,10 @@ def _epoch(
     for step, (augmented, neighborhood) in enumerate(progress(batches, f"epoch {state.epoch + 1}", steps), start=1):
         loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
         if not bool(loss.isfinite()):
+            parts = ", ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
             raise DivergenceError(
-                f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch {state.epoch + 1} step {step}"
-                f" (parts: {', '.join(f'{name} {float(value):.4g}' for name, value in metrics.items())});"
+                f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch"
+                f" {state.epoch + 1} step {step} (parts: {parts});"
                 " lower lr or the LSP weight; the last finished epoch is kept"
             )
         state.optimizer.zero_grad(set_to_none=True)

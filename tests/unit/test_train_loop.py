@@ -1,10 +1,8 @@
 """The training loop: resumption, divergence, held-out images, model selection and what the history measures."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,9 +13,8 @@ from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.models import Classifier
 from stages.core.split import held_out_mask
 from stages.train import loop
-from stages.train.bank import Bank, Streams, to_unit
 from stages.train.loop import Inputs, train
-from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
+from stages.train.measure import Accuracy
 from stages.train.state import TrainState
 
 IMAGES, CLASSES, M, SIDE = 43, 3, 2, 6
@@ -126,49 +123,6 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
 def test_another_seed_gives_another_run(tmp_path: Path) -> None:
     other = settings().model_copy(update={"seed": 1})
     assert everything(run(settings(), inputs(), tmp_path / "a")) != everything(run(other, inputs(), tmp_path / "b"))
-
-
-def saved_state(path: Path) -> bytes:
-    run(settings(epochs=1), inputs(), path)
-    return path.read_bytes()
-
-
-def damages(good: bytes) -> Iterator[tuple[str, bytes]]:
-    weights = bytearray(good)
-    place = len(good) // 2
-    weights[place] ^= 0xFF
-    yield "a flipped byte", bytes(weights)
-    for share in (0.0, 0.3, 0.9, 0.999):
-        yield f"cut at {share}", good[: int(len(good) * share)]
-    yield "text", b"not a state\n"
-
-
-def fresh_state() -> TrainState:
-    chosen = settings()
-    model = fresh_net()
-    optimizer = loop.build_optimizer(model, chosen.recipe)
-    schedule, _ = loop.build_schedule(optimizer, chosen.recipe, 3)
-    return TrainState(model, optimizer, schedule, Streams.seeded(0, torch.device("cpu")))
-
-
-def test_a_damaged_or_foreign_state_starts_over_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "state.pt"
-    good = saved_state(path)
-    assert fresh_state().restore(path, KEY)
-    capsys.readouterr()
-    faults = dict(damages(good))
-    torch.save(torch.zeros(3), path)
-    faults["a tensor"] = path.read_bytes()
-    for fault, content in faults.items():
-        path.write_bytes(content)
-        state = fresh_state()
-        assert not state.restore(path, KEY), fault
-        assert (state.epoch, state.history) == (0, [])
-        assert "starts over" in capsys.readouterr().err
-    path.write_bytes(good)
-    assert not fresh_state().restore(path, "another run")
-    assert "other settings" in capsys.readouterr().err
-    assert not fresh_state().restore(tmp_path / "absent.pt", KEY)
 
 
 def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_keeps_the_last_epoch(
@@ -286,66 +240,6 @@ def test_every_epoch_s_lsp_loss_is_measured_for_vanilla_training(tmp_path: Path)
     assert all(torch.equal(plain.model.state_dict()[key], value) for key, value in state.model.state_dict().items())
 
 
-def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images() -> None:
-    model, images = fresh_net().train(), picture_set(IMAGES, 0).images
-    structure, anchors = companions(torch.ones(IMAGES, dtype=torch.bool)), torch.arange(0, IMAGES, 3)
-    found = measure_lsp_loss(model, images, anchors, structure)
-    assert model.training
-    with torch.no_grad():
-        logits = model.eval()(to_unit(images)).double().numpy()
-    gaps = []
-    for anchor in anchors.tolist():
-        ids, p = structure.neighbors[anchor].numpy(), structure.structure[anchor].double().numpy()
-        distances = np.linalg.norm(logits[ids] - logits[anchor], axis=1)
-        gaps.append(((p - distances / distances.sum()) ** 2).sum())
-    assert found == pytest.approx(np.mean(gaps), rel=1e-4)
-
-
-def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> None:
-    model, images = fresh_net(), picture_set(30, 3)
-    threat = loop.Threat("linf", 0.0, 0.1, 2)
-    with torch.no_grad():
-        right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
-    assert measure_accuracy(model, images.images, images.labels, threat, 0) == Accuracy(
-        pytest.approx(float(right)), pytest.approx(float(right))
-    )
-    strong = loop.Threat("linf", 1.0, 0.3, 10)
-    assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
-
-
-@pytest.mark.parametrize("augmented", [False, True])
-def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augmented: bool) -> None:
-    chosen = settings({"lsp": {"m": M, "augment_neighbors": augmented}})
-    structure, images = companions(torch.ones(IMAGES, dtype=torch.bool)), picture_set(IMAGES, 0)
-    own_rows = {tuple(row.tolist()): index for index, row in enumerate(structure.structure)}
-    bank = Bank(images.images, images.labels, torch.arange(IMAGES), structure, chosen.augment, chosen.method)
-    same = []
-    for _, hood in bank.batches(16, Streams.seeded(0, torch.device("cpu"))):
-        assert hood is not None
-        ids = torch.tensor([own_rows[tuple(row.tolist())] for row in hood.structure])
-        expected = to_unit(images.images[structure.neighbors[ids]])
-        same.extend((hood.images == expected).flatten(2).all(2).flatten().tolist())
-    assert all(same) != augmented
-    assert sum(same) < len(same) / 2 or not augmented
-
-
-@pytest.mark.parametrize(("count", "steps"), [(32, 2), (33, 2), (34, 3), (16, 1), (1, 0)])
-def test_an_epoch_sees_every_image_once_but_for_a_last_one_alone(count: int, steps: int) -> None:
-    chosen, images = unaugmented(settings()), picture_set(count, 0)
-    bank = Bank(images.images, images.labels, torch.arange(count), None, chosen.augment, chosen.method)
-    streams = Streams.seeded(0, torch.device("cpu"))
-    orders = []
-    for _ in range(2):
-        batches = [augmented for augmented, _ in bank.batches(16, streams)]
-        assert len(batches) == steps == bank.steps(16)
-        seen = [number for batch in batches for image in batch.images for number in numbers(image[None], images)]
-        labels = [label for batch in batches for label in batch.targets.first.tolist()]
-        assert labels == [number % CLASSES for number in seen]
-        assert len(set(seen)) == len(seen) == count - (count % 16 == 1)
-        orders.append(seen)
-    assert orders[0] != orders[1] or count == 1
-
-
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
     lone = picture_set(1, 0)
     with pytest.raises(ArtifactError, match="make no batch"):
@@ -364,21 +258,6 @@ def test_epsilon_and_step_grow_linearly_over_the_ramp(tmp_path: Path, monkeypatc
     run(settings(AT, monitor=0, epochs=3, attack=ramp), inputs(), tmp_path / "state.pt")
     assert [threat.epsilon for threat in threats[::3]] == pytest.approx([0.05, 0.1, 0.1])
     assert [threat.step_size for threat in threats[::3]] == pytest.approx([0.025, 0.05, 0.05])
-
-
-def test_streams_differ_from_each_other_and_between_seeds_and_go_on_where_they_were_saved() -> None:
-    device = torch.device("cpu")
-
-    def draws(streams: Streams) -> list[list[float]]:
-        return [torch.rand(4, generator=each).tolist() for each in (streams.order, streams.augment, streams.attack)]
-
-    first, other = draws(Streams.seeded(0, device)), draws(Streams.seeded(1, device))
-    assert len({tuple(draw) for draw in first + other}) == 6
-    assert draws(Streams.seeded(0, device)) == first
-    streams, later = Streams.seeded(0, device), Streams.seeded(7, device)
-    draws(streams)
-    later.restore(streams.state())
-    assert draws(later) == draws(streams)
 
 
 def test_the_history_s_loss_is_the_mean_over_images_and_its_lr_the_epoch_s(

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from stages.core.config import Method
 from stages.core.errors import ConfigError
 from stages.core.threat import Threat
-from stages.train.batch import Augmented, Batch, Context, Targets
+from stages.train.batch import Augmented, Context, Targets
 from stages.train.compose import Neighborhood, method_loss
-from stages.train.kl import perturb_by_kl
-from stages.train.objectives.trades import trades_loss
 
 BATCH, CLASSES, M, SIDE = 4, 3, 2, 2
 PIXELS = 3 * SIDE * SIDE
@@ -124,8 +122,9 @@ def test_an_objective_is_its_published_formula(
 ) -> None:
     context = Context(NO_SEARCH, stream(), helper)
     loss, metrics = method_loss(model, Augmented(images, Targets(labels)), None, method(name), context)
-    assert float(loss) == pytest.approx(published(name, model, helper, images, x_adv, labels), rel=1e-10)
-    assert float(metrics["loss"]) == float(metrics["objective_loss"]) == float(loss)
+    expected = published(name, model, helper, images, x_adv, labels)
+    assert float(metrics["loss"]) == float(metrics["objective_loss"]) == float(loss.detach())
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -156,18 +155,11 @@ def test_mixed_targets_mix_the_losses_of_both_labels(
     context, others = Context(NO_SEARCH, stream(), helper), labels.roll(1)
 
     def loss_of(targets: Targets) -> float:
-        return float(method_loss(model, Augmented(images, targets), None, method(name), context)[0])
+        return float(method_loss(model, Augmented(images, targets), None, method(name), context)[0].detach())
 
     mixed = loss_of(Targets(labels, others, 0.3))
     assert mixed == pytest.approx(0.3 * loss_of(Targets(labels)) + 0.7 * loss_of(Targets(others)), rel=1e-10)
     assert loss_of(Targets(labels)) != pytest.approx(loss_of(Targets(others)), rel=1e-3)
-
-
-def test_trades_with_equal_logits_is_cross_entropy(labels: Tensor) -> None:
-    logits = torch.randn(BATCH, CLASSES, generator=stream(3), dtype=torch.float64)
-    loss, metrics = trades_loss(logits, logits.clone(), Targets(labels), beta=6.0)
-    assert float(loss) == pytest.approx(cross_entropy(logits.numpy(), labels.numpy()), rel=1e-12)
-    assert abs(float(metrics["robust_loss"])) < 1e-15
 
 
 def test_mart_is_finite_where_the_net_is_certain_and_wrong(labels: Tensor) -> None:
@@ -201,7 +193,7 @@ def test_the_lsp_term_is_added_on_adversarial_logits_against_clean_neighbors(
     gap = structure_gap(anchors, around, structure.numpy())
     assert float(metrics["lsp_term"]) == pytest.approx(gap, rel=1e-4)
     expected = published(name, model, helper, images, x_adv, labels) + 7 * gap
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ce", "at"])
@@ -219,7 +211,7 @@ def test_views_are_tied_by_12_times_their_jensen_shannon_divergence(
     expected = 12 * sum((p * np.log(p / mean)).sum(1).mean() for p in probabilities) / 3
     assert float(metrics["consistency_term"]) == pytest.approx(expected, rel=1e-10)
     parts = metrics["objective_loss"] + metrics["consistency_term"] + metrics["lsp_term"]
-    assert float(loss) == pytest.approx(float(parts), rel=1e-10)
+    assert float(loss.detach()) == pytest.approx(float(parts), rel=1e-10)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -295,12 +287,3 @@ def test_the_search_starts_and_ascends_as_the_recipe_says(
         False: -np.log(softmax(logits.numpy())[range(BATCH), labels.numpy()]),
     }[name in ("trades", "hat")]
     np.testing.assert_allclose(per_example_loss(logits).numpy(), ascended, rtol=1e-10)
-
-
-def test_the_kl_search_raises_the_kl_of_every_image(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    context = Context(Threat("linf", 0.1, 0.03, 10), stream())
-    found = perturb_by_kl(model, Batch(images, Targets(labels)), context)
-    raised = divergence(model(images).detach().numpy(), model(found).detach().numpy())
-    started = (images + 0.001 * torch.randn(images.shape, generator=stream(8))).clamp(0, 1)
-    at_start = divergence(model(images).detach().numpy(), model(started).detach().numpy())
-    assert (raised > 10 * at_start).all()

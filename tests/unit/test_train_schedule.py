@@ -1,6 +1,7 @@
 """Learning-rate schedules at given epochs and steps, against closed forms."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,8 +62,8 @@ def test_onecycle_rises_for_a_quarter_and_falls_to_nearly_nothing_and_momentum_g
     assert [momenta[0], momenta[top], momenta[-1]] == pytest.approx([0.95, 0.85, 0.95])
     halfway = top + (399 - top) / 2
     assert (rates[math.floor(halfway)] + rates[math.ceil(halfway)]) / 2 == pytest.approx(0.21 / 2, rel=1e-4)
-    assert all(later >= earlier for earlier, later in zip(rates[:top], rates[1 : top + 1], strict=True))
-    assert all(later <= earlier for earlier, later in zip(rates[top:-1], rates[top + 1 :], strict=True))
+    assert all(later >= earlier for earlier, later in pairwise(rates[: top + 1]))
+    assert all(later <= earlier for earlier, later in pairwise(rates[top:]))
 
 
 @pytest.mark.parametrize(("epochs", "steps", "pct_start"), [(2, 2, 0.25), (1, 2, 0.5), (3, 2, 1.0)])

@@ -42,9 +42,7 @@ def folder(tmp_path: Path) -> Path:
     write_set(tmp_path / "test.safetensors", 8, 1)
     allowed = (~held_out_mask(IMAGES, 1024)).nonzero().squeeze(1).tolist()
     companions = [[other for other in (allowed[row % 30 :] + allowed) if other != row][:M] for row in range(IMAGES)]
-    write_structure(
-        tmp_path / "structure.parquet", Structure(torch.tensor(companions), torch.full((IMAGES, M), 1 / M))
-    )
+    write_structure(tmp_path / "structure.parquet", Structure(torch.tensor(companions), torch.full((IMAGES, M), 1 / M)))
     write_weights(tmp_path / "helper.safetensors", Classifier(**ARCHITECTURE).state_dict(), ARCHITECTURE)
     return tmp_path
 
@@ -168,7 +166,9 @@ def test_a_structure_of_another_m_or_data_set_is_refused(folder: Path, capsys: p
 def test_a_structure_with_held_out_neighbors_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held_out = int(held_out_mask(IMAGES, 1024).nonzero()[0])
     others = [[held_out, 0 if row != 0 else 1] if row != held_out else [0, 1] for row in range(IMAGES)]
-    others = [[a, b] if row not in (a, b) else [(row + 1) % IMAGES, (row + 2) % IMAGES] for row, (a, b) in enumerate(others)]
+    others = [
+        [a, b] if row not in (a, b) else [(row + 1) % IMAGES, (row + 2) % IMAGES] for row, (a, b) in enumerate(others)
+    ]
     write_structure(folder / "structure.parquet", Structure(torch.tensor(others), torch.full((IMAGES, M), 1 / M)))
     chosen = settings({**LSP, "objective": "at"}, selection="best_robust")
     assert "held_out: 1024" in refused(folder, capsys, chosen, *given(folder, "structure"))

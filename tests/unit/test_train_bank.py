@@ -1,0 +1,115 @@
+"""What a run draws its batches from, and what is measured at an epoch's end, against loops and counts."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages.core.artifacts import ImageSet, Structure
+from stages.core.config import Augment, Method
+from stages.core.models import Classifier
+from stages.core.threat import Threat
+from stages.train.bank import Bank, Streams, to_unit
+from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
+
+IMAGES, CLASSES, M, SIDE = 43, 3, 2, 6
+
+
+def picture_set(count: int, seed: int) -> ImageSet:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+    return ImageSet(images, torch.arange(count) % CLASSES, tuple("abc"))
+
+
+def companions() -> Structure:
+    """The next M images are each image's companions."""
+    ids = (torch.arange(IMAGES).unsqueeze(1) + torch.arange(1, M + 1)) % IMAGES
+    return Structure(ids, torch.rand(IMAGES, M, generator=torch.Generator().manual_seed(2)).softmax(1))
+
+
+def fresh_net() -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return Classifier("resnet18", width=2, classes=CLASSES)
+
+
+def numbers(images: Tensor, among: ImageSet) -> set[int]:
+    """Ids of un-augmented images (B, 3, H, W) in [0, 1]."""
+    stored = {row.numpy().tobytes(): index for index, row in enumerate(among.images)}
+    return {stored[row.numpy().tobytes()] for row in (images * 255).round().to(torch.uint8)}
+
+
+def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images() -> None:
+    model, images = fresh_net().train(), picture_set(IMAGES, 0).images
+    structure, anchors = companions(), torch.arange(0, IMAGES, 3)
+    found = measure_lsp_loss(model, images, anchors, structure)
+    assert model.training
+    with torch.no_grad():
+        logits = model.eval()(to_unit(images)).double().numpy()
+    gaps = []
+    for anchor in anchors.tolist():
+        ids, p = structure.neighbors[anchor].numpy(), structure.structure[anchor].double().numpy()
+        distances = np.linalg.norm(logits[ids] - logits[anchor], axis=1)
+        gaps.append(((p - distances / distances.sum()) ** 2).sum())
+    assert found == pytest.approx(np.mean(gaps), rel=1e-4)
+
+
+def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> None:
+    model, images = fresh_net(), picture_set(30, 3)
+    threat = Threat("linf", 0.0, 0.1, 2)
+    with torch.no_grad():
+        right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
+    assert measure_accuracy(model, images.images, images.labels, threat, 0) == Accuracy(
+        pytest.approx(float(right)), pytest.approx(float(right))
+    )
+    strong = Threat("linf", 1.0, 0.3, 10)
+    assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augmented: bool) -> None:
+    method = Method.model_validate({"lsp": {"m": M, "augment_neighbors": augmented}}).resolved()
+    structure, images = companions(), picture_set(IMAGES, 0)
+    own_rows = {tuple(row.tolist()): index for index, row in enumerate(structure.structure)}
+    bank = Bank(images.images, images.labels, torch.arange(IMAGES), structure, Augment(padding=1), method)
+    same = []
+    for _, hood in bank.batches(16, Streams.seeded(0, torch.device("cpu"))):
+        assert hood is not None
+        ids = torch.tensor([own_rows[tuple(row.tolist())] for row in hood.structure])
+        expected = to_unit(images.images[structure.neighbors[ids]])
+        same.extend((hood.images == expected).flatten(2).all(2).flatten().tolist())
+    assert all(same) != augmented
+    assert sum(same) < len(same) / 2 or not augmented
+
+
+@pytest.mark.parametrize(("count", "steps"), [(32, 2), (33, 2), (34, 3), (16, 1), (1, 0)])
+def test_an_epoch_sees_every_image_once_but_for_a_last_one_alone(count: int, steps: int) -> None:
+    images = picture_set(count, 0)
+    plain = Augment(padding=0, flip=False)
+    bank = Bank(images.images, images.labels, torch.arange(count), None, plain, Method().resolved())
+    streams = Streams.seeded(0, torch.device("cpu"))
+    orders = []
+    for _ in range(2):
+        batches = [augmented for augmented, _ in bank.batches(16, streams)]
+        assert len(batches) == steps == bank.steps(16)
+        seen = [number for batch in batches for image in batch.images for number in numbers(image[None], images)]
+        labels = [label for batch in batches for label in batch.targets.first.tolist()]
+        assert labels == [number % CLASSES for number in seen]
+        assert len(set(seen)) == len(seen) == count - (count % 16 == 1)
+        orders.append(seen)
+    assert orders[0] != orders[1] or count == 1
+
+
+def test_streams_differ_from_each_other_and_between_seeds_and_go_on_where_they_were_saved() -> None:
+    device = torch.device("cpu")
+
+    def draws(streams: Streams) -> list[list[float]]:
+        return [torch.rand(4, generator=each).tolist() for each in (streams.order, streams.augment, streams.attack)]
+
+    first, other = draws(Streams.seeded(0, device)), draws(Streams.seeded(1, device))
+    assert len({tuple(draw) for draw in first + other}) == 6
+    assert draws(Streams.seeded(0, device)) == first
+    streams, later = Streams.seeded(0, device), Streams.seeded(7, device)
+    draws(streams)
+    later.restore(streams.state())
+    assert draws(later) == draws(streams)
