@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
-from stages.attack.models import load_classifier
 from stages.core.artifacts import read_images, write_outcomes
 from stages.core.components import module_name
 from stages.core.config import AttackSettings
 from stages.core.device import prepare
+from stages.core.models.checkpoint import load_classifier
 from stages.core.progress import say
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
             device=device,
         ) as facts:
             test = read_images(args.test)
-            model, classes = load_classifier(args.checkpoint, device)
-            require_labels(test, classes, str(args.test))
+            model, architecture = load_classifier(args.checkpoint, device)
+            require_labels(test, architecture["classes"], str(args.test))
             tables, facts["attacks"] = [], {}
             for name, attack in attacks.items():
                 table, found = evaluate(model, name, attack, test, settings.seed, device)

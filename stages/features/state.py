@@ -1,14 +1,12 @@
 """Everything MoCo pre-training needs to go on as if it had never stopped."""
 
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from stages.core.files import atomic
 from stages.core.progress import say
+from stages.core.resume import load_state, save_state
 from stages.features.contrast import Queue
 from stages.features.network import Encoder
 
@@ -30,8 +28,7 @@ class PretrainState:
 
     def save(self, path: Path, run: str) -> None:
         """Write the state whole or not at all; `run` names what it belongs to."""
-        record = {
-            "run": run,
+        state = {
             "query": self.query.state_dict(),
             "key": self.key.state_dict(),
             "queue": self.queue.keys,
@@ -41,20 +38,12 @@ class PretrainState:
             "epoch": self.epoch,
             "history": self.history,
         }
-        with atomic(path) as temporary:
-            torch.save(record, temporary)
+        save_state(path, run, state)
 
     def restore(self, path: Path, run: str) -> None:
         """Take up a saved state of the same run; a damaged one, or one of other settings, data or code, is left."""
-        if not path.is_file():
-            return
-        try:
-            record: dict[str, Any] = torch.load(path, map_location=self.queue.keys.device, weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-            say(f"{path}: not a readable resume state ({type(error).__name__}); pre-training starts over")
-            return
-        if record.get("run") != run:
-            say(f"{path}: belongs to other settings, images or code; pre-training starts over")
+        record = load_state(path, run, self.queue.keys.device)
+        if record is None:
             return
         self.query.load_state_dict(record["query"])
         self.key.load_state_dict(record["key"])

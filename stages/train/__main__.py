@@ -12,7 +12,6 @@ from stages.core.artifacts import (
     Structure,
     read_images,
     read_structure,
-    read_weights,
     write_table,
     write_weights,
 )
@@ -23,6 +22,7 @@ from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest, sha256_file
 from stages.core.models import Classifier
+from stages.core.models.checkpoint import load_classifier
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.train.loop import Inputs, train
 
@@ -135,18 +135,10 @@ def _structure(path: Path, images: ImageSet, device: torch_device) -> Structure:
 def _helper(paths: dict[str, Path], images: ImageSet, device: torch_device) -> nn.Module | None:
     if "helper" not in paths:
         return None
-    weights, architecture = read_weights(paths["helper"])
-    if architecture.get("classes") != len(images.classes):
-        raise ArtifactError(
-            f"{paths['helper']}: a net of {architecture.get('classes')} classes, not {len(images.classes)}"
-        )
-    try:
-        helper = Classifier(**architecture)
-        helper.load_state_dict(weights)
-    except (RuntimeError, TypeError) as error:
-        fault = " ".join(str(error).split())
-        raise ArtifactError(f"{paths['helper']}: the weights do not fit {architecture}: {fault}") from error
-    return helper.to(device).eval().requires_grad_(False)
+    helper, architecture = load_classifier(paths["helper"], device)
+    if architecture["classes"] != len(images.classes):
+        raise ArtifactError(f"{paths['helper']}: a net of {architecture['classes']} classes, not {len(images.classes)}")
+    return helper
 
 
 if __name__ == "__main__":

@@ -1,31 +1,15 @@
 """Everything a training run needs to go on as if it had never stopped."""
 
-import pickle
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from stages.core.files import atomic
 from stages.core.progress import say
+from stages.core.resume import load_state, save_state
 from stages.train.bank import Streams
-
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    pickle.UnpicklingError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-)
 
 
 @dataclass
@@ -47,8 +31,7 @@ class TrainState:
 
     def save(self, path: Path, key: str) -> None:
         """Write the state whole or not at all; `key` names the run it belongs to."""
-        record = {
-            "key": key,
+        state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -59,20 +42,12 @@ class TrainState:
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
         }
-        with atomic(path) as temporary:
-            torch.save(record, temporary)
+        save_state(path, key, state)
 
     def restore(self, path: Path, key: str) -> bool:
         """Take up a saved state of the same run; a damaged one, or one of other settings or code, is left aside."""
-        if not path.is_file():
-            return False
-        try:
-            record = _load(path, next(self.model.parameters()).device)
-        except UNREADABLE as error:
-            say(f"{path}: not a readable resume state ({type(error).__name__}); training starts over")
-            return False
-        if record.get("key") != key:
-            say(f"{path}: belongs to other settings, inputs or code; training starts over")
+        record = load_state(path, key, next(self.model.parameters()).device)
+        if record is None:
             return False
         self.model.load_state_dict(record["model"])
         self.optimizer.load_state_dict(record["optimizer"])
@@ -89,14 +64,3 @@ class TrainState:
         if score > self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             self.best_weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-
-def _load(path: Path, device: torch.device) -> dict[str, Any]:
-    """The saved record; one of UNREADABLE for a damaged file, whose checksums torch.load itself does not compare."""
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise zipfile.BadZipFile(f"{damaged} differs from its checksum")
-    record = torch.load(path, map_location=device, weights_only=True)
-    if not isinstance(record, dict):
-        raise ValueError("not a saved state")
-    return record

@@ -134,7 +134,7 @@ def test_a_stale_resume_state_is_left_aside_with_a_line(
     if stale == "damaged":
         state.write_bytes(state.read_bytes()[:1000])
     assert_same_run(folder.pretrain("fresh"), folder.pretrain("stale"))
-    assert "starts over" in capsys.readouterr().err
+    assert "starting over" in capsys.readouterr().err
 
 
 def test_history_holds_the_cosine_schedule_and_the_accuracy_of_monitored_epochs_and_the_last(folder: Folder) -> None:

@@ -115,7 +115,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
         patched.setattr(loop, "_measure", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(chosen, given, tmp_path / "part.pt")
-    assert torch.load(tmp_path / "part.pt", weights_only=True)["epoch"] == 2
+    assert torch.load(tmp_path / "part.pt", weights_only=True)["state"]["epoch"] == 2
     torch.manual_seed(12345)  # the global stream is nobody's business
     assert everything(run(chosen, given, tmp_path / "part.pt")) == everything(whole)
 
@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_keeps_the_
     monkeypatch.setattr(loop, "method_loss", diverging)
     with pytest.raises(DivergenceError, match=r"objective at is nan at epoch 2 step 2 .*lower lr"):
         run(settings(AT), inputs(), tmp_path / "state.pt")
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["epoch"] == 1
 
 
 def test_weights_that_are_not_finite_after_an_epoch_are_never_saved(
@@ -157,7 +157,7 @@ def test_weights_that_are_not_finite_after_an_epoch_are_never_saved(
     monkeypatch.setattr(loop, "method_loss", breaking)
     with pytest.raises(DivergenceError, match="not finite after epoch 2"):
         run(settings(), inputs(), tmp_path / "state.pt")
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["epoch"] == 1
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["epoch"] == 1
 
 
 def numbers(images: Tensor, among: ImageSet) -> set[int]:

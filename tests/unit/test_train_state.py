@@ -46,7 +46,7 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
 def test_a_state_of_another_run_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "state.pt")
     assert not fresh_state().restore(tmp_path / "state.pt", "another run")
-    assert "other settings, inputs or code; training starts over" in capsys.readouterr().err
+    assert "other settings, inputs or code; starting over" in capsys.readouterr().err
     assert not fresh_state().restore(tmp_path / "absent.pt", KEY)
 
 
@@ -54,7 +54,7 @@ def test_a_damaged_or_foreign_file_starts_over_and_says_so(tmp_path: Path, capsy
     path = tmp_path / "state.pt"
     good = save(path)
     faults = {"text": b"not a state", "nothing": b""}
-    weights = torch.load(path, weights_only=True)["model"]["weight"].numpy().tobytes()
+    weights = torch.load(path, weights_only=True)["state"]["model"]["weight"].numpy().tobytes()
     torn = bytearray(good)
     torn[good.index(weights) + 7] ^= 0x01
     faults["one bit of the weights"] = bytes(torn)
@@ -67,4 +67,4 @@ def test_a_damaged_or_foreign_file_starts_over_and_says_so(tmp_path: Path, capsy
         state = fresh_state()
         assert not state.restore(path, KEY), fault
         assert (state.epoch, state.history, float(state.model.weight.detach().sum())) == (0, [], 0.0)
-        assert "training starts over" in capsys.readouterr().err
+        assert "starting over" in capsys.readouterr().err

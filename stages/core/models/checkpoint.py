@@ -1,6 +1,7 @@
-"""The classifier of a checkpoint."""
+"""The classifier of a checkpoint: weights and the architecture that the file names."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,8 +10,8 @@ from stages.core.errors import ArtifactError
 from stages.core.models import Classifier
 
 
-def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, int]:
-    """(classifier in eval mode without parameter gradients, its number of classes K) on `device`.
+def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, dict[str, Any]]:
+    """(classifier in eval mode without parameter gradients, its architecture) on `device`.
 
     Raises ArtifactError where the weights do not fit the architecture that the file names.
     """
@@ -21,4 +22,4 @@ def load_classifier(path: Path, device: torch.device) -> tuple[Classifier, int]:
     except (RuntimeError, TypeError) as error:
         fault = " ".join(str(error).split())
         raise ArtifactError(f"{path}: the weights do not fit the architecture {architecture}: {fault}") from error
-    return model.to(device).eval().requires_grad_(False), int(architecture["classes"])
+    return model.to(device).eval().requires_grad_(False), architecture
