@@ -196,6 +196,10 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
         raise ConfigError(
             f"methods.{name}: objective {method.objective.name} needs a helper net; set `helper: hat-helper`"
         )
+    if method.helper is not None and experiment.method(dataset, method.helper, {}).helper is not None:
+        raise ConfigError(
+            f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
+        )
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
