@@ -9,6 +9,8 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "logs/train/{run}.benchmark.tsv"
+    # Training is the longest: started before attacks that wait too, it leaves no core idle at the end.
+    priority: 1
     conda:
         "../../envs/environment.yaml"
     threads: asks("train", "threads")
