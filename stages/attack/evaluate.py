@@ -111,11 +111,11 @@ def outcomes(name: str, first: int, labels: Tensor, verdicts: Verdicts) -> pa.Ta
 
 def summary(table: pa.Table) -> Facts:
     """Accuracies in [0, 1] and the largest perturbations of a table of outcomes."""
-    frame = table.to_pandas()
+    column = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
     return {
-        "n": len(frame),
-        "clean_accuracy": float((frame["clean_prediction"] == frame["label"]).mean()),
-        "robust_accuracy": float(frame["robust"].mean()),
-        "largest_linf": float(frame["linf"].max()),
-        "largest_l2": float(frame["l2"].max()),
+        "n": len(table),
+        "clean_accuracy": float((column["clean_prediction"] == column["label"]).mean()),
+        "robust_accuracy": float(column["robust"].mean()),
+        "largest_linf": float(column["linf"].max()),
+        "largest_l2": float(column["l2"].max()),
     }
