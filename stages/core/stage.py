@@ -86,8 +86,8 @@ def recorded(
         yield facts
         record = {
             "settings": settings,
-            "inputs": {name: {"path": str(path), "sha256": hashes.get(name)} for name, path in inputs.items()},
-            "outputs": {name: {"path": str(path), "sha256": sha256_file(path)} for name, path in outputs.items()},
+            "inputs": {name: {"path": _shown(path), "sha256": hashes.get(name)} for name, path in inputs.items()},
+            "outputs": {name: {"path": _shown(path), "sha256": sha256_file(path)} for name, path in outputs.items()},
             "code_digests": [code_digest(modules)],
             "seed": seed,
             "device": describe_device(device),
@@ -102,6 +102,11 @@ def recorded(
         for path in (*outputs.values(), manifest):
             path.unlink(missing_ok=True)
         raise
+
+
+def _shown(path: Path) -> str:
+    """A path as a manifest names it: without the folder of the checkout, which differs from machine to machine."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def versions() -> dict[str, str]:
