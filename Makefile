@@ -39,7 +39,7 @@ lint: env ## formatting, types, import contracts, workflow lint
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
 	@$(RUN) python -m workflow.tables $(CONFIGFILE)
 
-status: env ## list what of CONFIG is done, failed or missing
+status: env ## list what of CONFIG is done, failed, started or missing
 	@$(RUN) python -m workflow.status $(CONFIGFILE)
 
 accept: env ## take CONFIG's finished runs as valid under the present code

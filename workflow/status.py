@@ -1,16 +1,22 @@
-"""`python -m workflow.status`: which of an experiment's jobs are done, failed or missing."""
+"""`python -m workflow.status`: which of an experiment's jobs are done, failed, started or missing."""
 
+import re
 from pathlib import Path
 
 from workflow.commands import experiment_of, run
 from workflow.plan import make_plan
 from workflow.runs import Plan
 
-STATES = ("done", "failed", "missing")
+STATES = ("done", "failed", "started", "missing")
+FAILURE = re.compile(r"^(error: |Traceback )", re.MULTILINE)
 
 
 def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str]]]:
-    """{stage: [(job, state)]}: done has its output, failed has a log and no output, missing has neither."""
+    """{stage: [(job, state)]}: done has its output, missing neither output nor log.
+
+    Of those with a log and no output, failed are the ones whose log tells an error; started ones run still, were cut
+    off, or lost their output.
+    """
     outputs = {
         "data": {key: (job.path("train.safetensors"), f"logs/data/{key}.log") for key, job in plan.data.items()},
         "pretrain": {
@@ -35,7 +41,9 @@ def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str
 def _state(output: Path, log: Path) -> str:
     if output.is_file():
         return "done"
-    return "failed" if log.is_file() else "missing"
+    if not log.is_file():
+        return "missing"
+    return "failed" if FAILURE.search(log.read_text(encoding="utf-8", errors="replace")) else "started"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -92,8 +92,8 @@ def test_status_counts_the_done_and_names_the_missing(project):
     lost = project.only("train/digits/trades-*/seed0/model.safetensors")
     lost.unlink()
     said = project.command(*words).stdout
-    assert "2 done, 1 failed" in said
-    assert f"failed   train digits/{lost.parent.parent.name}/seed0" in said
+    assert "2 done, 1 started" in said
+    assert f"started  train digits/{lost.parent.parent.name}/seed0" in said
 
 
 def test_tables_come_from_what_is_there_and_name_what_is_missing(project):
