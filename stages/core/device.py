@@ -1,11 +1,15 @@
 """The device a stage computes on, and the settings that make its numbers repeatable."""
 
+import contextlib
+import os
 import platform
 import random
 import resource
 
 import numpy as np
+import pyarrow
 import torch
+from threadpoolctl import threadpool_limits
 
 from stages.core.errors import StageError
 
@@ -31,7 +35,7 @@ def prepare(device: str, threads: int, seed: int) -> torch.device:
     """Choose the device, fix threads and global seeds, and make float32 mean float32 (no TF32), repeatably."""
     chosen = choose_device(device)
     if threads > 0:
-        torch.set_num_threads(threads)
+        limit_threads(threads)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -40,6 +44,17 @@ def prepare(device: str, threads: int, seed: int) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return chosen
+
+
+def limit_threads(threads: int) -> None:
+    """Let every library of this process compute on `threads` CPU threads: torch, OpenMP's and BLAS's, and Arrow."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)  # for libraries that are not loaded yet
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)
+    with contextlib.suppress(RuntimeError):  # torch takes this number once a process, before its first use
+        torch.set_num_interop_threads(threads)
+    pyarrow.set_cpu_count(threads)
 
 
 def describe_device(device: torch.device) -> str:

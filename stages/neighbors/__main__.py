@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import faiss
 import torch
 
 from stages.core.artifacts import Neighbors, read_embeddings, read_images, write_neighbors
@@ -26,8 +25,6 @@ def main(argv: list[str] | None = None) -> None:
     with one_line_errors():
         settings = load_settings(arguments.settings, NeighborSearch)
         device = prepare(arguments.device, arguments.threads, seed=0)
-        if arguments.threads > 0:
-            faiss.omp_set_num_threads(arguments.threads)
         arguments.command(arguments, settings, device)
 
 

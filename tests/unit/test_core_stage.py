@@ -1,4 +1,4 @@
-"""What every stage shares: files whole or not at all, manifests, one-line errors, devices, the held-out split."""
+"""What every stage shares: files whole or not at all, manifests, one-line errors, the held-out split."""
 
 import errno
 import hashlib
@@ -13,7 +13,6 @@ import torch
 from stages.core.artifacts import write_weights
 from stages.core.code import code_digest
 from stages.core.config import Recipe
-from stages.core.device import choose_device, prepare
 from stages.core.errors import ArtifactError, ConfigError, StageError
 from stages.core.files import (
     atomic,
@@ -197,38 +196,6 @@ def test_text_and_json_are_written_as_given_and_hashed_by_their_bytes(tmp_path: 
     write_json(tmp_path / "json", {"b": 1, "a": "ε"})
     assert sha256_file(tmp_path / "text") == hashlib.sha256("ε = 8/255\n".encode()).hexdigest()
     assert (tmp_path / "json").read_text() == '{\n  "b": 1,\n  "a": "ε"\n}\n'
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:1", "gpu", "", "cpu:x"])
-def test_a_device_that_is_unknown_or_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(StageError, match=f"device '{name}'"):
-        choose_device(name)
-
-
-def test_a_gpu_beyond_those_visible_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(StageError, match="2 GPU"):
-        choose_device("cuda:2")
-
-
-def test_auto_is_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there, expected in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert choose_device("auto") == torch.device(expected)
-
-
-def test_prepare_seeds_the_global_stream_and_turns_tf32_off() -> None:
-    with torch.random.fork_rng(devices=[]):
-        draws = []
-        for seed in (1, 1, 2):
-            assert prepare("cpu", 0, seed) == CPU
-            draws.append(torch.rand(3).tolist())
-    assert draws[0] == draws[1] != draws[2]
-    assert not torch.backends.cuda.matmul.allow_tf32
-    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(("images", "at_most", "held"), [(1000, 64, 64), (100, 1024, 10), (9, 1024, 0), (50, 0, 0)])
