@@ -1,5 +1,7 @@
 # The pipeline's table of contents: data -> features -> neighbors -> structure -> train -> attack -> tables.
+import os
 import sys
+import time
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -8,6 +10,7 @@ sys.path.insert(0, workflow.basedir)
 
 from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, packed_json
+from workflow.devices import gpu_slots
 from workflow.load import load_experiment
 from workflow.plan import make_plan
 

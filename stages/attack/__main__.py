@@ -1,17 +1,26 @@
 """`python -m stages.attack`: one checkpoint under one or more attacks."""
 
+import argparse
 from pathlib import Path
 
 import pyarrow as pa
+from torch import device as torch_device
 
 from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
+from stages.attack.state import AttackState, Finished
+from stages.core import once
 from stages.core.artifacts import read_images, write_outcomes
+from stages.core.code import code_digest
 from stages.core.components import module_name
 from stages.core.config import AttackSettings
 from stages.core.device import prepare
+from stages.core.files import digest, sha256_file
 from stages.core.models.checkpoint import load_classifier
 from stages.core.progress import say
+from stages.core.saving import saving
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
+
+SECONDS_BETWEEN_SAVES = 60.0  # the state is small
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,27 +29,49 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument("--checkpoint", type=Path, required=True, help="the classifier (safetensors)")
     cli.add_argument("--test", type=Path, required=True, help="labelled test images (safetensors)")
     cli.add_argument("--outcomes", type=Path, required=True, help="output: one row an attack and image (Parquet)")
+    once.add_arguments(cli)
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, AttackSettings)
-        attacks = resolve_attacks(settings.attacks)
-        settings = settings.model_copy(update={"attacks": attacks})
+        settings = settings.model_copy(update={"attacks": resolve_attacks(settings.attacks)})
         device = prepare(args.device, args.threads, settings.seed)
-        with recorded(
-            args.manifest,
-            modules=["stages.attack.__main__", *(module_name("attacks", attack.kind) for attack in attacks.values())],
-            settings=settings.model_dump(mode="json"),
-            inputs={"checkpoint": args.checkpoint, "test": args.test},
-            outputs={"outcomes": args.outcomes},
-            seed=settings.seed,
-            device=device,
-        ) as facts:
-            test = read_images(args.test)
-            model, architecture = load_classifier(args.checkpoint, device)
-            require_labels(test, architecture["classes"], str(args.test))
-            tables, facts["attacks"] = [], {}
-            for name, attack in attacks.items():
-                table, found = evaluate(model, name, attack, test, settings.seed, device)
+        paths = {"checkpoint": args.checkpoint, "test": args.test}
+        hashes = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+        key = digest([settings.model_dump(mode="json"), hashes, code_digest(code_modules(settings)), device.type], 32)
+        outputs = {"outcomes": args.outcomes, "manifest": args.manifest}
+        once.once(args.resume, key, outputs, args.planned_at, lambda: run(args, settings, paths, device, key))
+
+
+def code_modules(settings: AttackSettings) -> list[str]:
+    """The modules whose import closures decide these attacks' outcomes."""
+    kinds = (module_name("attacks", attack.kind) for attack in settings.attacks.values())
+    return ["stages.attack.__main__", *kinds]
+
+
+def run(
+    args: argparse.Namespace, settings: AttackSettings, paths: dict[str, Path], device: torch_device, key: str
+) -> None:
+    """Attack, and write the outcomes and their manifest."""
+    with recorded(
+        args.manifest,
+        modules=code_modules(settings),
+        settings=settings.model_dump(mode="json"),
+        inputs=paths,
+        outputs={"outcomes": args.outcomes},
+        seed=settings.seed,
+        device=device,
+    ) as facts:
+        test = read_images(args.test)
+        model, architecture = load_classifier(args.checkpoint, device)
+        require_labels(test, architecture["classes"], str(args.test))
+        state = AttackState()
+        saved = args.resume / "state.pt"
+        state.restore(saved, key)
+        tables, facts["attacks"] = [], {}
+        with saving(lambda: state.save(saved, key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
+            for name, attack in settings.attacks.items():
+                finished = state.attacks.setdefault(name, Finished())
+                table, found = evaluate(model, name, attack, test, settings.seed, device, finished, save_if_due)
                 tables.append(table)
                 facts["attacks"][name] = found
                 say(f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s")

@@ -1,7 +1,9 @@
 """One attack on a classifier and a test set: batch by batch, each batch audited.
 
-Random starts come from a CPU generator seeded by (seed, attack id, first index of the batch): the same on every
-device and whichever attacks run beside it, but another with another batch_size, which is a setting of the attack.
+A signal cuts the batch in flight, which may take minutes; finished batches are kept (stages/attack/state.py). Random
+starts come from a CPU generator seeded by (seed, attack id, first index of the batch): the same on every device,
+whichever attacks run beside it and wherever it was resumed, but another with another batch_size, a setting of the
+attack.
 """
 
 import time
@@ -13,11 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
+from stages.attack.state import Finished
 from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
 from stages.core.components import declares, module_name
 from stages.core.config import Attack
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest
+from stages.core.interrupt import uninterrupted
 from stages.core.perturb import evaluating, without_parameter_gradients
 from stages.core.progress import progress
 from stages.core.threat import Threat
@@ -27,33 +31,45 @@ Facts = dict[str, float | int]
 
 
 def evaluate(
-    model: nn.Module, name: str, attack: Attack, test: ImageSet, seed: int, device: torch.device
+    model: nn.Module,
+    name: str,
+    attack: Attack,
+    test: ImageSet,
+    seed: int,
+    device: torch.device,
+    finished: Finished | None = None,
+    between_batches: Callable[[], None] = lambda: None,
 ) -> tuple[pa.Table, Facts]:
     """Outcomes (OUTCOME_SCHEMA) of a resolved attack on the test set's first `attack.images`, and their summary.
 
-    model: on `device`; it is left as it was found. name: the attack's id. Facts: seconds, n, clean_accuracy,
-    robust_accuracy, largest_linf, largest_l2. Raises AuditError if the attack breaks its bounds or the model.
+    model: on `device`; it is left as it was found. name: the attack's id. finished: batches that are not attacked
+    again, to which the others are added. Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
+    Raises AuditError if the attack breaks its bounds or the model.
     """
+    finished = Finished() if finished is None else finished
     function = attack_function(attack.kind)
     threat = Threat(attack.norm, attack.epsilon, step_size=attack.epsilon, steps=1)
     count = min(attack.images or len(test.images), len(test.images))
+    batches = [slice(first, min(first + attack.batch_size, count)) for first in range(0, count, attack.batch_size)]
+    left = [batch for batch in batches if batch.start not in finished.batches]
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    started = time.monotonic()
-    rows: list[pa.Table] = []
     with evaluating(model), without_parameter_gradients(model):
-        firsts = range(0, count, attack.batch_size)
-        for first in progress(firsts, f"attack {name}", len(firsts)):
-            last = min(first + attack.batch_size, count)
-            images = test.images[first:last].to(device).float() / 255
-            labels = test.labels[first:last].to(device)
-            generator = torch.Generator().manual_seed(stream_seed(seed, name, first))
+        for batch in progress(left, f"attack {name}", len(left)):
+            started = time.monotonic()
+            images = test.images[batch].to(device).float() / 255
+            labels = test.labels[batch].to(device)
+            generator = torch.Generator().manual_seed(stream_seed(seed, name, batch.start))
             require_eval_mode(model, name)
             x_adv = function(model, images, labels, threat, generator, **attack.options)
             require_eval_mode(model, name)
-            rows.append(outcomes(name, first, labels, audit(model, name, attack, images, x_adv, labels, first)))
+            verdicts = audit(model, name, attack, images, x_adv, labels, batch.start)
+            with uninterrupted():
+                finished.add(batch.start, verdicts, time.monotonic() - started)
+            between_batches()
     require_unchanged(model, state, name)
+    rows = [outcomes(name, batch.start, test.labels[batch], finished.batches[batch.start]) for batch in batches]
     table = pa.concat_tables(rows)
-    return table, {"seconds": round(time.monotonic() - started, 3), **summary(table)}
+    return table, {"seconds": round(finished.seconds, 3), **summary(table)}
 
 
 def attack_function(kind: str) -> AttackFunction:

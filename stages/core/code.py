@@ -1,8 +1,8 @@
 """Digest of the code a result depends on: a module's import closure inside `stages`, comments and docstrings left out.
 
 Snakemake cannot see an edit to a module behind `python -m`, so this digest goes into a rule's params.
-`stages.core.config` and `components` stay out: every value they resolve is in the params already. So do this module
-and those that only word errors, progress or manifests: no result depends on them.
+`stages.core.config` and `components` stay out: every value they resolve is in the params already. So do this module,
+those that only word errors, progress or manifests, and those that save and resume, which leaves every bit as it is.
 """
 
 import ast
@@ -14,7 +14,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_EFFECT = frozenset(
     f"stages.core.{name}"
-    for name in ("code", "components", "config", "errors", "explain", "progress", "quantities", "stage")
+    for name in (
+        *("code", "components", "config", "errors", "explain", "progress", "quantities", "stage"),
+        *("interrupt", "lease", "once", "resume", "saving"),
+    )
 )
 
 

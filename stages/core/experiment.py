@@ -85,7 +85,7 @@ class Resources(Section):
     threads: Count = 1
     mem_mb: Count = 4000
     runtime: Count = Field(60, description="minutes")
-    gpu: CountOrZero = 0
+    gpu: int = Field(0, ge=0, le=1, description="1: the job computes on a GPU of its own; 0: on the CPU")
 
 
 class Experiment(Section):
@@ -95,7 +95,8 @@ class Experiment(Section):
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[CountOrZero] = Field(default=[0], min_length=1)
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
+    jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")
     datasets: dict[Name, Dataset] = Field(min_length=1)
     recipes: dict[Name, Recipe]
@@ -140,8 +141,10 @@ class Experiment(Section):
         return self.recipes[name], section.recipe_augments.get(name, section.augment)
 
     def stage_resources(self, stage: str) -> Resources:
-        """The resources of a stage's jobs."""
-        return self.resources.get(stage, Resources())
+        """The resources of a stage's jobs: the experiment's own before the defaults, and no GPU with `device: cpu`."""
+        own = self.resources.get(stage, Resources()).model_dump(exclude_unset=True)
+        asked = Resources.model_validate({**STAGES[stage], **own})
+        return asked.model_copy(update={"gpu": 0}) if self.device == "cpu" else asked
 
 
 def _method(name: str, settings: dict[str, Any]) -> Method:
@@ -219,4 +222,17 @@ def _nested(path: str, value: Any) -> dict[str, Any]:
     return {first: _nested(rest, value) if rest else value}
 
 
-STAGES = ("data", "pretrain", "embed", "index", "search", "structure", "train", "attack", "autoattack", "tables")
+# The stages that have jobs, and their default resources. Stages of which one job holds up all others take more threads;
+# runs and attacks are many and keep the cores busy with one each.
+STAGES: dict[str, dict[str, int]] = {
+    "data": {},
+    "pretrain": {"threads": 4, "gpu": 1},
+    "embed": {"threads": 4, "gpu": 1},
+    "index": {"threads": 4},
+    "search": {"threads": 4},
+    "structure": {},
+    "train": {"gpu": 1},
+    "attack": {"gpu": 1},
+    "autoattack": {"gpu": 1},
+    "tables": {"mem_mb": 1000, "runtime": 10},
+}

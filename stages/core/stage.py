@@ -22,6 +22,7 @@ from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
 from stages.core.explain import explain
 from stages.core.files import sha256_file, unpacked_json, write_json
+from stages.core.interrupt import EXIT_STATUS, Interrupted, interruptible
 from stages.core.progress import say
 
 Settings = TypeVar("Settings", bound=pydantic.BaseModel)
@@ -120,9 +121,16 @@ def versions() -> dict[str, str]:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process with one clear line and status 1 for what a user can cure; other errors keep their traceback."""
+    """End the process with one clear line: status 1 for what a user can cure, 75 (EX_TEMPFAIL) for SIGTERM and Ctrl-C.
+
+    Other errors keep their traceback.
+    """
     try:
-        yield
+        with interruptible():
+            yield
+    except Interrupted as interrupted:
+        say(f"interrupted by {interrupted}; run the job again")
+        sys.exit(EXIT_STATUS)
     except StageError as error:
         say(f"error: {error}")
         sys.exit(1)

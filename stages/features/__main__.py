@@ -1,19 +1,19 @@
 """`python -m stages.features pretrain` trains MoCo's encoder; `python -m stages.features embed` applies it."""
 
 import argparse
-import contextlib
 import sys
 from pathlib import Path
 
 import pyarrow as pa
 from torch import device as torch_device
 
+from stages.core import once
 from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_table, write_weights
 from stages.core.code import code_digest
 from stages.core.config import Features
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
-from stages.core.files import digest
+from stages.core.files import digest, sha256_file
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.features.embed import embed
 from stages.features.pretrain import architecture, pretrain
@@ -51,7 +51,7 @@ def run_pretrain(argv: list[str]) -> None:
     cli.add_argument("--test", type=Path, required=True, help="test images, for the kNN accuracy in the history alone")
     cli.add_argument("--encoder", type=Path, required=True, help="output: the query encoder (safetensors)")
     cli.add_argument("--history", type=Path, required=True, help="output: one row an epoch (Parquet)")
-    cli.add_argument("--resume", type=Path, required=True, help="folder for the state between epochs")
+    once.add_arguments(cli)
     args = cli.parse_args(argv)
     settings = load_settings(args.settings, Features)
     if settings.source != "moco":
@@ -61,33 +61,37 @@ def run_pretrain(argv: list[str]) -> None:
     if args.unlabelled is not None:
         inputs["unlabelled"] = args.unlabelled
     used = {"moco": settings.moco.model_dump(mode="json"), "seed": settings.seed}
-    saved = args.resume / "moco.pt"
-    with recorded(
-        args.manifest,
-        modules=PRETRAIN_MODULES,
-        settings=used,
-        inputs=inputs,
-        outputs={"encoder": args.encoder, "history": args.history},
-        seed=settings.seed,
-        device=device,
-    ) as facts:
-        sets = {name: read_images(path) for name, path in inputs.items()}
-        check_labels(sets, inputs)
-        run = digest([used, {k: v.content_hash() for k, v in sets.items()}, code_digest(PRETRAIN_MODULES)], 32)
-        moved = {name: _to(images, device) for name, images in sets.items()}
-        train, test, unlabelled = moved["train"], moved["test"], moved.get("unlabelled")
-        state = pretrain(settings.moco, settings.seed, train, test, unlabelled, saved, run)
-        write_table(args.history, pa.Table.from_pylist(state.history, HISTORY_SCHEMA))
-        write_weights(args.encoder, state.query.state_dict(), {"kind": "moco", **architecture(settings.moco)})
-        facts.update(
-            images=sum(len(images.labels) for name, images in sets.items() if name != "test"),
-            queue=len(state.queue.keys),
-            knn_accuracy=state.history[-1]["knn_accuracy"],
-            loss=state.history[-1]["loss"],
-        )
-    saved.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        args.resume.rmdir()
+    hashes = {name: sha256_file(path) for name, path in inputs.items() if path.is_file()}
+    key = digest([used, hashes, code_digest(PRETRAIN_MODULES)], 32)
+
+    def work() -> None:
+        with recorded(
+            args.manifest,
+            modules=PRETRAIN_MODULES,
+            settings=used,
+            inputs=inputs,
+            outputs={"encoder": args.encoder, "history": args.history},
+            seed=settings.seed,
+            device=device,
+        ) as facts:
+            sets = {name: read_images(path) for name, path in inputs.items()}
+            check_labels(sets, inputs)
+            moved = {name: _to(images, device) for name, images in sets.items()}
+            saved = args.resume / "state.pt"
+            state = pretrain(
+                settings.moco, settings.seed, moved["train"], moved["test"], moved.get("unlabelled"), saved, key
+            )
+            write_table(args.history, pa.Table.from_pylist(state.history, HISTORY_SCHEMA))
+            write_weights(args.encoder, state.query.state_dict(), {"kind": "moco", **architecture(settings.moco)})
+            facts.update(
+                images=sum(len(images.labels) for name, images in sets.items() if name != "test"),
+                queue=len(state.queue.keys),
+                knn_accuracy=state.history[-1]["knn_accuracy"],
+                loss=state.history[-1]["loss"],
+            )
+
+    outputs = {"encoder": args.encoder, "history": args.history, "manifest": args.manifest}
+    once.once(args.resume, key, outputs, args.planned_at, work)
 
 
 def run_embed(argv: list[str]) -> None:

@@ -8,6 +8,8 @@ The learning rate of epoch e (from 0) of E is lr * (1 + cos(pi * e / E)) / 2.
 import copy
 import math
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,17 @@ import torch
 from torch import Generator, Tensor
 
 from stages.core.artifacts import ImageSet
-from stages.core.augment import color_jitter, gaussian_blur, grayscale, horizontal_flip, random_resized_crop
 from stages.core.config import Moco
 from stages.core.errors import ArtifactError, ConfigError, DivergenceError
+from stages.core.interrupt import uninterrupted
 from stages.core.progress import progress, say
-from stages.features.contrast import Queue, follow, info_nce, shuffled_keys
+from stages.core.saving import saving
+from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
 from stages.features.network import PIXEL_MAX, moco_encoder, pixel_statistics, split_batch_norm
-from stages.features.state import PretrainState
+from stages.features.state import Epoch, PretrainState
+from stages.features.step import train_step
 
 
 def architecture(settings: Moco) -> dict[str, Any]:
@@ -41,23 +45,30 @@ def pretrain(
 ) -> PretrainState:
     """Train on the images of `train` and `unlabelled`; the device is that of `train`'s images.
 
-    saved: file of the state after the last finished epoch; run: the digest that a state must carry to be taken up.
+    saved: file of the state; run: the digest that a state must carry to be taken up. A signal waits for the end of
+    the step in flight, or cuts the kNN measurement after an epoch, which changes nothing and is made again.
     """
     images = training_images(train, unlabelled)
     check(settings, len(images))
     state = begin(settings, seed, images)
     state.restore(saved, run)
-    while state.epoch < settings.epochs:
-        started = time.monotonic()
-        lr = settings.lr * (1 + math.cos(math.pi * state.epoch / settings.epochs)) / 2
-        loss = train_epoch(settings, state, images, lr)
-        accuracy = math.nan
-        if state.epoch % settings.monitor_epochs == 0 or state.epoch == settings.epochs:
-            accuracy = monitor(settings, state, train, test)
-            say(f"MoCo epoch {state.epoch}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
-        row = {"epoch": state.epoch, "loss": loss, "lr": lr, "knn_accuracy": accuracy}
-        state.history.append({**row, "seconds": time.monotonic() - started})
-        state.save(saved, run)
+    save = partial(state.save, saved, run)
+    steps = len(images) // settings.batch_size
+    with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
+        while state.epoch < settings.epochs:
+            number = state.epoch + 1
+            lr = settings.lr * (1 + math.cos(math.pi * state.epoch / settings.epochs)) / 2
+            epoch = train_epoch(settings, state, images, lr, save_if_due)
+            started = time.monotonic()
+            loss, accuracy = mean_loss(settings, state, epoch), math.nan
+            if number % settings.monitor_epochs == 0 or number == settings.epochs:
+                accuracy = monitor(settings, state, train, test)
+                say(f"MoCo epoch {number}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
+            with uninterrupted():
+                row = {"epoch": number, "loss": loss, "lr": lr, "knn_accuracy": accuracy}
+                state.history.append({**row, "seconds": epoch.seconds + time.monotonic() - started})
+                state.epoch, state.underway = number, None
+                save()
     return state
 
 
@@ -106,56 +117,41 @@ def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
     return PretrainState(query, key, Queue(size, settings.dim, generator, images.device), optimizer, generator)
 
 
-def train_epoch(settings: Moco, state: PretrainState, images: Tensor, lr: float) -> float:
-    """One pass over the images in a fresh order, the incomplete batch dropped; the mean loss."""
+def train_epoch(
+    settings: Moco, state: PretrainState, images: Tensor, lr: float, between_steps: Callable[[], None]
+) -> Epoch:
+    """What is left of one pass over the images in a random order, the incomplete batch dropped."""
+    steps = len(images) // settings.batch_size
+    with uninterrupted():
+        if state.underway is None:
+            order = torch.randperm(len(images), generator=state.generator).to(images.device)
+            state.underway = Epoch(order, torch.zeros(steps, dtype=torch.float64, device=images.device))
+        epoch = state.underway
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.query.train()
     state.key.train()
-    order = torch.randperm(len(images), generator=state.generator).to(images.device)
-    steps = len(images) // settings.batch_size
-    losses = torch.zeros(steps, dtype=torch.float64, device=images.device)
     what = f"MoCo epoch {state.epoch + 1}/{settings.epochs}"
-    for step in progress(range(steps), what, steps):
-        chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-        losses[step] = train_step(settings, state, images[chosen].float() / PIXEL_MAX)
-    if not bool(losses.isfinite().all()):
-        step = int((~losses.isfinite()).nonzero()[0])
+    for step in progress(range(epoch.step, steps), what, steps - epoch.step):
+        with uninterrupted():
+            started = time.monotonic()
+            chosen = epoch.order[step * settings.batch_size : (step + 1) * settings.batch_size]
+            epoch.losses[step] = train_step(settings, state, images[chosen].float() / PIXEL_MAX)
+            epoch.step += 1
+            epoch.seconds += time.monotonic() - started
+        between_steps()
+    return epoch
+
+
+def mean_loss(settings: Moco, state: PretrainState, epoch: Epoch) -> float:
+    """The mean of an epoch's losses; DivergenceError where one is not finite."""
+    if not bool(epoch.losses.isfinite().all()):
+        step = int((~epoch.losses.isfinite()).nonzero()[0])
         raise DivergenceError(
-            f"MoCo's loss is {float(losses[step])} in epoch {state.epoch + 1}, step {step + 1}; "
+            f"MoCo's loss is {float(epoch.losses[step])} in epoch {state.epoch + 1}, step {step + 1}; "
             f"lower moco.lr (given: {settings.lr})"
         )
-    state.epoch += 1
-    return float(losses.mean())
-
-
-def train_step(settings: Moco, state: PretrainState, images: Tensor) -> Tensor:
-    """One update on images (B, 3, H, W) in [0, 1]: the key encoder follows, the query encoder steps, keys are queued.
-
-    symmetric: each view is query once and key once, and the two losses are added, as in the demo.
-    """
-    first, second = (view(images, state.generator, settings) for _ in range(2))
-    follow(state.key, state.query, momentum=settings.key_momentum)
-    pairs = [(first, second), (second, first)] if settings.symmetric else [(first, second)]
-    keys = [shuffled_keys(state.key, other, state.generator) for _, other in pairs]
-    loss = torch.zeros((), device=images.device)
-    for (shown, _), matching in zip(pairs, keys, strict=True):
-        loss = loss + info_nce(state.query(shown), matching, state.queue.keys, temperature=settings.temperature)
-    state.optimizer.zero_grad()
-    loss.backward()
-    state.optimizer.step()
-    state.queue.push(torch.cat(keys))
-    return loss.detach()
-
-
-def view(images: Tensor, generator: Generator, settings: Moco) -> Tensor:
-    """One random view of each image: crop, flip, color jitter, gray, blur."""
-    images = random_resized_crop(images, generator, scale=(settings.crop_scale, 1.0))
-    if settings.flip:
-        images = horizontal_flip(images, generator)
-    images = color_jitter(images, generator, strengths=settings.jitter, probability=settings.jitter_probability)
-    images = grayscale(images, generator, probability=settings.gray_probability)
-    return gaussian_blur(images, generator, probability=settings.blur_probability)
+    return float(epoch.losses.mean())
 
 
 def monitor(settings: Moco, state: PretrainState, train: ImageSet, test: ImageSet) -> float:

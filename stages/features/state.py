@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from stages.core.progress import say
 from stages.core.resume import load_state, save_state
@@ -12,10 +13,25 @@ from stages.features.network import Encoder
 
 
 @dataclass
-class PretrainState:
-    """Both encoders, queue, optimizer, the one random stream, finished epochs and their history.
+class Epoch:
+    """How far an epoch has come.
 
-    Law: a run that is interrupted and resumed equals one that is not, bit for bit on one machine.
+    order: all images (N,) in the order they are trained on; losses: (steps,) of the steps done, 0 for those to come;
+    step: steps done; seconds: spent so far, interruptions left out.
+    """
+
+    order: Tensor
+    losses: Tensor
+    step: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class PretrainState:
+    """Both encoders, queue, optimizer, the one random stream, the place inside the epoch, and the history.
+
+    Law: a run that is interrupted after any step and resumed equals one that is not, bit for bit on one machine.
+    epoch: finished epochs; underway: the one after them, None until it begins.
     """
 
     query: Encoder
@@ -24,7 +40,13 @@ class PretrainState:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     epoch: int = 0
+    underway: Epoch | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Where the run is, in words."""
+        return f"after epoch {self.epoch}, step {self.underway.step if self.underway else 0}"
 
     def save(self, path: Path, run: str) -> None:
         """Write the state whole or not at all; `run` names what it belongs to."""
@@ -36,6 +58,7 @@ class PretrainState:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "epoch": self.epoch,
+            "underway": None if self.underway is None else vars(self.underway),
             "history": self.history,
         }
         save_state(path, run, state)
@@ -51,4 +74,5 @@ class PretrainState:
         self.optimizer.load_state_dict(record["optimizer"])
         self.generator.set_state(record["generator"].cpu())
         self.epoch, self.history = record["epoch"], record["history"]
-        say(f"resumed after epoch {self.epoch}")
+        self.underway = None if record["underway"] is None else Epoch(**record["underway"])
+        say(f"resumed {self.place}")

@@ -1,11 +1,13 @@
 """`python -m stages.train`: one classifier, one method, one seed."""
 
+import argparse
 from pathlib import Path
 
 import pyarrow as pa
 from torch import device as torch_device
 from torch import nn
 
+from stages.core import once
 from stages.core.artifacts import (
     UNLABELLED,
     ImageSet,
@@ -37,38 +39,49 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument("--helper", type=Path, help="checkpoint of the helper net, for an objective that needs one")
     cli.add_argument("--checkpoint", type=Path, required=True, help="output: the selected weights (safetensors)")
     cli.add_argument("--history", type=Path, required=True, help="output: one row an epoch (Parquet)")
-    cli.add_argument("--resume", type=Path, required=True, help="where the state between epochs is kept (.pt)")
+    once.add_arguments(cli)
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, TrainSettings)
         settings = settings.model_copy(update={"method": _resolved(settings.method)})
         device = prepare(args.device, args.threads, settings.seed)
-        modules = code_modules(settings.method)
         named = {name: getattr(args, name) for name in ("train", "test", "structure", "monitor", "helper")}
         paths = {name: path for name, path in named.items() if path is not None}
-        outputs = {"checkpoint": args.checkpoint, "history": args.history}
-        dumped = settings.model_dump(mode="json")
-        with recorded(
-            args.manifest,
-            modules=modules,
-            settings=dumped,
-            inputs=paths,
-            outputs=outputs,
-            seed=settings.seed,
-            device=device,
-        ) as facts:
-            inputs = read_inputs(settings, paths, device)
-            architecture = {
-                **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
-                "classes": len(inputs.train.classes),
-            }
-            model = Classifier(**architecture).to(device)
-            key = digest([dumped, {k: sha256_file(p) for k, p in paths.items()}, code_digest(modules)], 32)
-            state = train(model, settings, inputs, args.resume, key)
-            write_table(args.history, pa.Table.from_pylist(state.history))
-            write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
-            facts.update(selected_epoch=state.best_epoch, **test_selected(state.history))
-        args.resume.unlink(missing_ok=True)
+        key = run_key(settings, paths, device)
+        outputs = {"checkpoint": args.checkpoint, "history": args.history, "manifest": args.manifest}
+        once.once(args.resume, key, outputs, args.planned_at, lambda: run(args, settings, paths, device, key))
+
+
+def run_key(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> str:
+    """What names a run: settings, inputs, code, and the kind of device, as random streams differ between kinds."""
+    hashes = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+    code = code_digest(code_modules(settings.method))
+    return digest([settings.model_dump(mode="json"), hashes, code, device.type], 32)
+
+
+def run(
+    args: argparse.Namespace, settings: TrainSettings, paths: dict[str, Path], device: torch_device, key: str
+) -> None:
+    """Train, and write the outputs and their manifest."""
+    with recorded(
+        args.manifest,
+        modules=code_modules(settings.method),
+        settings=settings.model_dump(mode="json"),
+        inputs=paths,
+        outputs={"checkpoint": args.checkpoint, "history": args.history},
+        seed=settings.seed,
+        device=device,
+    ) as facts:
+        inputs = read_inputs(settings, paths, device)
+        architecture = {
+            **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
+            "classes": len(inputs.train.classes),
+        }
+        model = Classifier(**architecture).to(device)
+        state = train(model, settings, inputs, args.resume / "state.pt", key)
+        write_table(args.history, pa.Table.from_pylist(state.history))
+        write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
+        facts.update(selected_epoch=state.best_epoch, **test_selected(state.history))
 
 
 def _resolved(method: Method) -> Method:

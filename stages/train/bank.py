@@ -1,6 +1,5 @@
 """The training images on the device, and the batches drawn from them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,18 +64,18 @@ class Bank:
         full, rest = divmod(len(self.anchors), batch_size)
         return full + (rest > 1)
 
-    def batches(self, batch_size: int, streams: Streams) -> Iterator[tuple[Augmented, Neighborhood | None]]:
-        """One epoch in a fresh random order, augmented."""
-        order = torch.randperm(len(self.anchors), generator=streams.order).to(self.anchors.device)
-        shuffled = self.anchors[order]
-        for step in range(self.steps(batch_size)):
-            ids = shuffled[step * batch_size : (step + 1) * batch_size]
-            images = self._crop_flip(to_unit(self.images[ids]), streams)
-            augmentation = self.method.augmentation
-            augmented = component_function("augmentations", augmentation)(
-                images, self.labels[ids], streams.augment, **augmentation.settings
-            )
-            yield augmented, self._neighborhood(ids, streams)
+    def order(self, streams: Streams) -> Tensor:
+        """The anchors (A,) in a fresh random order, for one epoch."""
+        return self.anchors[torch.randperm(len(self.anchors), generator=streams.order).to(self.anchors.device)]
+
+    def batch(self, ids: Tensor, streams: Streams) -> tuple[Augmented, Neighborhood | None]:
+        """The images of `ids` (B,), augmented, and their neighborhood if the method has an LSP term."""
+        images = self._crop_flip(to_unit(self.images[ids]), streams)
+        augmentation = self.method.augmentation
+        augmented = component_function("augmentations", augmentation)(
+            images, self.labels[ids], streams.augment, **augmentation.settings
+        )
+        return augmented, self._neighborhood(ids, streams)
 
     def _neighborhood(self, ids: Tensor, streams: Streams) -> Neighborhood | None:
         if self.structure is None or self.method.lsp is None:

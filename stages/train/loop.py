@@ -1,16 +1,19 @@
-"""The training loop: epochs of method_loss, measurements, model selection, a saved state after each epoch."""
+"""The training loop: steps of method_loss, measurements and model selection after each epoch, a state saved."""
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from stages.core.artifacts import ImageSet, Structure
-from stages.core.config import TrainSettings
+from stages.core.config import Recipe, TrainSettings
 from stages.core.errors import ArtifactError, DivergenceError
+from stages.core.interrupt import uninterrupted
 from stages.core.progress import progress, say
+from stages.core.saving import saving
 from stages.core.split import held_out_mask
 from stages.core.threat import Threat
 from stages.train.bank import Bank, Streams
@@ -18,7 +21,7 @@ from stages.train.batch import Context
 from stages.train.compose import method_loss
 from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
 from stages.train.schedule import build_optimizer, build_schedule
-from stages.train.state import TrainState
+from stages.train.state import Epoch, TrainState
 
 MEASUREMENT_SEED = 0
 
@@ -35,97 +38,120 @@ class Inputs:
 
 
 def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Path, key: str) -> TrainState:
-    """Train until the recipe's last epoch, going on from `resume` if it holds a state under `key`.
+    """Train until the recipe's last epoch, going on from the file `resume` if it holds a state under `key`.
 
-    Returns the final state, with the selected weights in `best_weights`.
+    Returns the final state, with the selected weights in `best_weights`. A signal waits for the end of the step in
+    flight, or cuts the measurements after an epoch, which change nothing and are made again.
     """
-    recipe, method = settings.recipe, settings.method
-    device = inputs.train.images.device
-    held_out = held_out_mask(len(inputs.train.labels), method.held_out(recipe))
-    selecting = bool(held_out.any())
-    if method.held_out(recipe) and not selecting:
+    recipe, attack = settings.recipe, settings.recipe.attack
+    held_out = held_out_mask(len(inputs.train.labels), settings.method.held_out(recipe))
+    bank = _bank(settings, inputs, held_out)
+    steps = bank.steps(recipe.batch_size)
+    if steps == 0:
+        raise ArtifactError(f"{len(bank.anchors)} training image(s) make no batch; batch norm needs two at least")
+    optimizer = build_optimizer(model, recipe)
+    schedule, per_batch = build_schedule(optimizer, recipe, steps)
+    state = TrainState(model, optimizer, schedule, Streams.seeded(settings.seed, bank.images.device))
+    state.restore(resume, key)
+    threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
+    save = partial(state.save, resume, key)
+    with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
+        while state.epoch < recipe.epochs:
+            ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
+            ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
+            context = Context(ramped, state.streams.attack, inputs.helper)
+            epoch = _underway(state, bank)
+            model.train()
+            for _ in progress(range(epoch.step, steps), f"epoch {state.epoch + 1}", steps - epoch.step):
+                with uninterrupted():
+                    _step(state, epoch, bank, settings, context)
+                    if per_batch or epoch.step == steps:
+                        schedule.step()
+                save_if_due()
+            started = time.monotonic()
+            _require_finite(state, settings)
+            row = _measure(model, settings, inputs, bank, threat)
+            if held_out.any():
+                chosen = _accuracy(model, inputs.train, held_out, threat)
+                row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
+            with uninterrupted():
+                seconds = epoch.seconds + time.monotonic() - started
+                _finish(state, {"lr": epoch.lr, **epoch.means(), **row, "seconds": seconds}, recipe)
+                save()
+                say(_line(state.history[-1], recipe.epochs))
+    return state
+
+
+def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
+    """The images to train on; ArtifactError where images to hold out are lacking, or are among the companions."""
+    at_most = settings.method.held_out(settings.recipe)
+    if at_most and not held_out.any():
         raise ArtifactError(
             f"{len(held_out)} training image(s) leave none to hold out for `selection: best_robust`; ten are needed,"
             " or write `selection: last`"
         )
+    device = inputs.train.images.device
     bank = Bank(
         images=inputs.train.images,
         labels=inputs.train.labels,
         anchors=(~held_out).nonzero().squeeze(1).to(device),
         structure=inputs.structure,
         augment=settings.augment,
-        method=method,
+        method=settings.method,
     )
     if inputs.structure is not None and bool(held_out.to(device)[inputs.structure.neighbors[bank.anchors]].any()):
         raise ArtifactError(
             "the structure vectors' companions include images held out for model selection;"
-            f" rebuild them with held_out: {method.held_out(recipe)}"
+            f" rebuild them with held_out: {at_most}"
         )
-    steps = bank.steps(recipe.batch_size)
-    if steps == 0:
-        raise ArtifactError(f"{len(bank.anchors)} training image(s) make no batch; batch norm needs two at least")
-    optimizer = build_optimizer(model, recipe)
-    schedule, per_batch = build_schedule(optimizer, recipe, steps)
-    state = TrainState(model, optimizer, schedule, Streams.seeded(settings.seed, device))
-    state.restore(resume, key)
-    attack = recipe.attack
-    threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
-    while state.epoch < recipe.epochs:
-        started = time.monotonic()
-        ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
-        ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
-        context = Context(ramped, state.streams.attack, inputs.helper)
-        row = _epoch(state, bank, settings, context, steps, per_batch)
-        if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
-            raise DivergenceError(
-                f"weights trained by objective {method.objective.name} are not finite after epoch {state.epoch};"
-                " lower lr or the LSP weight; the epoch before is kept"
-            )
-        row.update(_measure(model, settings, inputs, bank, threat))
-        if selecting:
-            chosen = _accuracy(model, inputs.train, held_out, threat)
-            row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
-            if state.epoch > recipe.validation_from * recipe.epochs or state.epoch == recipe.epochs:
-                state.keep_best(chosen.robust)
-        row["seconds"] = time.monotonic() - started
-        state.history.append(row)
-        if not selecting and state.epoch == recipe.epochs:
-            state.keep_best(0.0)
-        state.save(resume, key)
-        say(_line(row, recipe.epochs))
-    return state
+    return bank
 
 
-def _epoch(
-    state: TrainState, bank: Bank, settings: TrainSettings, context: Context, steps: int, per_batch: bool
-) -> dict[str, float]:
-    recipe, method = settings.recipe, settings.method
-    sums: dict[str, Tensor] = {}
-    seen = 0
-    learning_rate = state.optimizer.param_groups[0]["lr"]
-    state.model.train()
-    batches = bank.batches(recipe.batch_size, state.streams)
-    for step, (augmented, neighborhood) in enumerate(progress(batches, f"epoch {state.epoch + 1}", steps), start=1):
-        loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
-        if not bool(loss.isfinite()):
-            parts = ", ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
-            raise DivergenceError(
-                f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch"
-                f" {state.epoch + 1} step {step} (parts: {parts});"
-                " lower lr or the LSP weight; the last finished epoch is kept"
-            )
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        state.optimizer.step()
-        if per_batch:
-            state.schedule.step()
-        for name, value in metrics.items():
-            sums[name] = sums.get(name, torch.zeros_like(value)) + value * len(augmented.images)
-        seen += len(augmented.images)
-    if not per_batch:
-        state.schedule.step()
+def _underway(state: TrainState, bank: Bank) -> Epoch:
+    """The epoch that the state is in, begun if it is not."""
+    with uninterrupted():
+        if state.underway is None:
+            state.underway = Epoch(bank.order(state.streams), state.optimizer.param_groups[0]["lr"])
+        return state.underway
+
+
+def _step(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, context: Context) -> None:
+    started = time.monotonic()
+    size, method = settings.recipe.batch_size, settings.method
+    augmented, neighborhood = bank.batch(epoch.order[epoch.step * size : (epoch.step + 1) * size], state.streams)
+    loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
+    if not bool(loss.isfinite()):
+        parts = ", ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
+        raise DivergenceError(
+            f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch {state.epoch + 1}"
+            f" step {epoch.step + 1} (parts: {parts}); lower lr or the LSP weight"
+        )
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    state.optimizer.step()
+    epoch.add(metrics, len(augmented.images))
+    epoch.seconds += time.monotonic() - started
+
+
+def _require_finite(state: TrainState, settings: TrainSettings) -> None:
+    """DivergenceError unless all weights are finite after an epoch's last step."""
+    if not all(bool(value.isfinite().all()) for value in state.model.state_dict().values()):
+        raise DivergenceError(
+            f"weights trained by objective {settings.method.objective.name} are not finite after epoch"
+            f" {state.epoch + 1}; lower lr or the LSP weight"
+        )
+
+
+def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
+    """The epoch is done: its row goes into the history, its weights are kept if they are the best so far."""
     state.epoch += 1
-    return {"epoch": state.epoch, "lr": learning_rate, **{name: float(total) / seen for name, total in sums.items()}}
+    state.underway = None
+    state.history.append({"epoch": state.epoch, **row})
+    if "validation_robust" not in row:
+        if state.epoch == recipe.epochs:
+            state.keep_best(0.0)
+    elif state.epoch > recipe.validation_from * recipe.epochs or state.epoch == recipe.epochs:
+        state.keep_best(row["validation_robust"])
 
 
 def _measure(model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: Bank, threat: Threat) -> dict[str, float]:

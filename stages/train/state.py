@@ -1,5 +1,6 @@
 """Everything a training run needs to go on as if it had never stopped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +14,38 @@ from stages.train.bank import Streams
 
 
 @dataclass
-class TrainState:
-    """Model, optimizer, schedule, random streams, the history so far and the weights that are best so far.
+class Epoch:
+    """How far an epoch has come.
 
-    Law: a run that is interrupted and resumed equals one that is not, bit for bit on one machine.
+    order: the anchors (A,) in the order they are trained on; lr: at the epoch's start; step: steps done; images: seen
+    in them; sums: each metric times its images, summed over the steps; seconds: spent so far, interruptions left out.
+    """
+
+    order: Tensor
+    lr: float
+    step: int = 0
+    images: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, metrics: Mapping[str, Tensor], images: int) -> None:
+        """Take in a step's metrics, means over its images."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value * images
+        self.images += images
+        self.step += 1
+
+    def means(self) -> dict[str, float]:
+        """The metrics, means over the images seen."""
+        return {name: float(total) / self.images for name, total in self.sums.items()}
+
+
+@dataclass
+class TrainState:
+    """Model, optimizer, schedule, random streams, the place inside the epoch, the history and the best weights so far.
+
+    Law: a run that is interrupted after any step and resumed equals one that is not, bit for bit on one machine.
+    epoch: finished epochs; underway: the one after them, None until it begins.
     """
 
     model: nn.Module
@@ -24,10 +53,16 @@ class TrainState:
     schedule: lr_scheduler.LRScheduler
     streams: Streams
     epoch: int = 0
+    underway: Epoch | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     best_weights: dict[str, Tensor] | None = None
     best_epoch: int = 0
     best_score: float = -1.0
+
+    @property
+    def place(self) -> str:
+        """Where the run is, in words."""
+        return f"after epoch {self.epoch}, step {self.underway.step if self.underway else 0}"
 
     def save(self, path: Path, key: str) -> None:
         """Write the state whole or not at all; `key` names the run it belongs to."""
@@ -37,6 +72,7 @@ class TrainState:
             "schedule": self.schedule.state_dict(),
             "streams": self.streams.state(),
             "epoch": self.epoch,
+            "underway": None if self.underway is None else vars(self.underway),
             "history": self.history,
             "best_weights": self.best_weights,
             "best_epoch": self.best_epoch,
@@ -54,9 +90,10 @@ class TrainState:
         self.schedule.load_state_dict(record["schedule"])
         self.streams.restore(record["streams"])
         self.epoch, self.history = record["epoch"], record["history"]
+        self.underway = None if record["underway"] is None else Epoch(**record["underway"])
         self.best_weights, self.best_epoch = record["best_weights"], record["best_epoch"]
         self.best_score = record["best_score"]
-        say(f"resumed after epoch {self.epoch}")
+        say(f"resumed {self.place}")
         return True
 
     def keep_best(self, score: float) -> None:

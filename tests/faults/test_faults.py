@@ -51,7 +51,7 @@ def arguments(project, stage, pattern, out):
     paths = {name: project.root / entry["path"] for name, entry in record["inputs"].items()} | outputs
     words = ["--settings", json.dumps(record["settings"]), "--manifest", str(out / "manifest.json")]
     words += [word for name, path in paths.items() for word in (f"--{name}", str(path))]
-    return [*words, "--resume", str(out / "resume" / "state.pt")] if stage == "train" else words
+    return [*words, "--resume", str(out / "resume")] if stage in ("train", "attack") else words
 
 
 def test_a_killed_run_leaves_no_output_and_the_next_one_finishes(project, tmp_path):
@@ -101,7 +101,8 @@ def test_a_broken_input_is_one_line_and_no_output(project, tmp_path, capsys, sta
     said = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(said) == 1
     assert path.name in said[0]
-    assert not list((tmp_path / "out").glob("*"))
+    assert {path.name for path in (tmp_path / "out").glob("*")} <= {"resume"}
+    assert not list((tmp_path / "out").glob("resume/*"))
 
 
 def test_the_undamaged_files_of_these_faults_are_readable(finished):

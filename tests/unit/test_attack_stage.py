@@ -50,6 +50,7 @@ def run(folder: Path, attacks: dict[str, Any] = ATTACKS) -> None:
             "--test", str(folder / "test.safetensors"),
             "--outcomes", str(folder / "outcomes.parquet"),
             "--manifest", str(folder / "manifest.json"),
+            "--resume", str(folder / "resume"),
             "--device", "cpu",
             "--threads", "1",
         ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from interrupting import signal_at
 from torch import Tensor
 
 import stages.features.pretrain as training
@@ -89,49 +90,52 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert history(first) == history(second)
 
 
-def interrupt_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-    whole = training.train_step
-    calls = {"steps": 0}
-
-    def step(*args: Any) -> Tensor:
-        calls["steps"] += 1
-        if calls["steps"] == 3 * (epoch - 1) + 2:
-            raise KeyboardInterrupt
-        return whole(*args)
-
-    monkeypatch.setattr(training, "train_step", step)
+def interrupted(folder: Folder, name: str, **moco: Any) -> None:
+    """Pre-training that exits with 75 in its fifth step."""
+    with pytest.MonkeyPatch.context() as patch:
+        signal_at(patch, training, "train_step", 5)
+        with pytest.raises(SystemExit) as ended:
+            folder.pretrain(name, **moco)
+    assert ended.value.code == 75
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-@pytest.mark.parametrize("variant", [{}, {"symmetric": True, "head_layers": 2, "batch_norm": "shuffle"}])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, epoch: int, variant: dict[str, Any]
-) -> None:
-    whole = folder.pretrain("whole", **variant)
-    with monkeypatch.context() as patch:
-        interrupt_in_epoch(patch, epoch)
-        with pytest.raises(KeyboardInterrupt):
-            folder.pretrain("parts", **variant)
-    assert not (folder.root / "parts" / "encoder.safetensors").exists()
-    assert (folder.root / "parts" / "resume" / "moco.pt").exists() == (epoch > 1)
-    steps_before = [] if epoch == 1 else [epoch - 1]
+def test_an_interrupted_run_leaves_its_state_alone_and_the_next_one_finishes_it(folder: Folder) -> None:
+    whole = folder.pretrain("whole")
+    interrupted(folder, "parts")
+    files = [path for path in (folder.root / "parts").rglob("*") if path.is_file()]
+    assert files == [folder.root / "parts/resume/state.pt"]
     torch.manual_seed(99)
-    parts = folder.pretrain("parts", **variant)
+    parts = folder.pretrain("parts")
     assert_same_run(whole, parts)
-    assert not (parts / "resume").exists()
-    assert [row["epoch"] for row in history(parts)][: epoch - 1][-1:] == steps_before
+    assert not list((parts / "resume").glob("*.pt"))
 
 
-@pytest.mark.parametrize("stale", ["other settings", "damaged"])
-def test_a_stale_resume_state_is_left_aside_with_a_line(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stale: str
+def test_a_finished_job_is_taken_by_an_attempt_planned_before_and_done_again_by_a_later_one(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    out = folder.pretrain()
+    first = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    for name in first:
+        (out / name).unlink()
     with monkeypatch.context() as patch:
-        interrupt_in_epoch(patch, 2)
-        with pytest.raises(KeyboardInterrupt):
-            folder.pretrain("stale", lr=0.5 if stale == "other settings" else 0.06)
-    state = folder.root / "stale" / "resume" / "moco.pt"
+        patch.setattr(training, "train_step", None)  # nothing is trained
+        folder.pretrain(more=("--planned-at", "0"))
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == first
+    folder.pretrain()
+    again = (out / "history.parquet").read_bytes(), (out / "encoder.safetensors").read_bytes()
+    assert again[0] != first["history.parquet"], "an attempt that was planned later measures its own seconds"
+    assert again[1] == first["encoder.safetensors"]
+
+
+@pytest.mark.parametrize("stale", ["other settings", "other images", "damaged"])
+def test_a_stale_resume_state_is_left_aside_with_a_line(
+    folder: Folder, capsys: pytest.CaptureFixture[str], stale: str
+) -> None:
+    interrupted(folder, "stale", lr=0.5 if stale == "other settings" else 0.06)
+    if stale == "other images":
+        write_images(folder.root / "train.safetensors", random_images(28, 9))
     if stale == "damaged":
+        state = folder.root / "stale/resume/state.pt"
         state.write_bytes(state.read_bytes()[:1000])
     assert_same_run(folder.pretrain("fresh"), folder.pretrain("stale"))
     assert "starting over" in capsys.readouterr().err
@@ -164,7 +168,7 @@ def test_an_epoch_uses_no_image_twice_and_drops_the_incomplete_batch() -> None:
     seen: list[Tensor] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_step", lambda _s, _state, batch: seen.append(batch) or torch.zeros(()))
-        training.train_epoch(settings, state, images, 0.1)
+        training.train_epoch(settings, state, images, 0.1, lambda: None)
     assert [len(batch) for batch in seen] == [8, 8, 8]
     assert len(torch.cat(seen).flatten(1).unique(dim=0)) == 24
 

@@ -3,22 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from small_training import CLASSES, IMAGES, M, fresh_net, numbers, picture_set
 
-from stages.core.artifacts import ImageSet, Structure
+from stages.core.artifacts import Structure
 from stages.core.config import Augment, Method
-from stages.core.models import Classifier
 from stages.core.threat import Threat
 from stages.train.bank import Bank, Streams, to_unit
+from stages.train.batch import Augmented
+from stages.train.compose import Neighborhood
 from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
-
-IMAGES, CLASSES, M, SIDE = 43, 3, 2, 6
-
-
-def picture_set(count: int, seed: int) -> ImageSet:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
-    return ImageSet(images, torch.arange(count) % CLASSES, tuple("abc"))
 
 
 def companions() -> Structure:
@@ -27,16 +20,10 @@ def companions() -> Structure:
     return Structure(ids, torch.rand(IMAGES, M, generator=torch.Generator().manual_seed(2)).softmax(1))
 
 
-def fresh_net() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        return Classifier("resnet18", width=2, classes=CLASSES)
-
-
-def numbers(images: Tensor, among: ImageSet) -> set[int]:
-    """Ids of un-augmented images (B, 3, H, W) in [0, 1]."""
-    stored = {row.numpy().tobytes(): index for index, row in enumerate(among.images)}
-    return {stored[row.numpy().tobytes()] for row in (images * 255).round().to(torch.uint8)}
+def batches(bank: Bank, streams: Streams) -> list[tuple[Augmented, Neighborhood | None]]:
+    """One epoch in batches of 16."""
+    order = bank.order(streams)
+    return [bank.batch(order[step * 16 : (step + 1) * 16], streams) for step in range(bank.steps(16))]
 
 
 def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images() -> None:
@@ -66,6 +53,21 @@ def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> Non
     assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
 
 
+def test_measuring_changes_no_weight_mode_gradient_or_random_stream() -> None:
+    """Therefore a measurement that is cut off may be made again."""
+    model, images = fresh_net().train(), picture_set(30, 3)
+    model.head.eval()  # type: ignore[union-attr]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes, stream = [module.training for module in model.modules()], torch.get_rng_state()
+    for _ in range(2):
+        measure_accuracy(model, images.images, images.labels, Threat("linf", 0.1, 0.05, 2), 0)
+        measure_lsp_loss(model, picture_set(IMAGES, 0).images, torch.arange(9), companions())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
 @pytest.mark.parametrize("augmented", [False, True])
 def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augmented: bool) -> None:
     method = Method.model_validate({"lsp": {"m": M, "augment_neighbors": augmented}}).resolved()
@@ -73,7 +75,7 @@ def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augment
     own_rows = {tuple(row.tolist()): index for index, row in enumerate(structure.structure)}
     bank = Bank(images.images, images.labels, torch.arange(IMAGES), structure, Augment(padding=1), method)
     same = []
-    for _, hood in bank.batches(16, Streams.seeded(0, torch.device("cpu"))):
+    for _, hood in batches(bank, Streams.seeded(0, torch.device("cpu"))):
         assert hood is not None
         ids = torch.tensor([own_rows[tuple(row.tolist())] for row in hood.structure])
         expected = to_unit(images.images[structure.neighbors[ids]])
@@ -90,10 +92,10 @@ def test_an_epoch_sees_every_image_once_but_for_a_last_one_alone(count: int, ste
     streams = Streams.seeded(0, torch.device("cpu"))
     orders = []
     for _ in range(2):
-        batches = [augmented for augmented, _ in bank.batches(16, streams)]
-        assert len(batches) == steps == bank.steps(16)
-        seen = [number for batch in batches for image in batch.images for number in numbers(image[None], images)]
-        labels = [label for batch in batches for label in batch.targets.first.tolist()]
+        epoch = [augmented for augmented, _ in batches(bank, streams)]
+        assert len(epoch) == steps
+        seen = [number for batch in epoch for image in batch.images for number in numbers(image[None], images)]
+        labels = [label for batch in epoch for label in batch.targets.first.tolist()]
         assert labels == [number % CLASSES for number in seen]
         assert len(set(seen)) == len(seen) == count - (count % 16 == 1)
         orders.append(seen)

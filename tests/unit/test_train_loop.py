@@ -1,123 +1,25 @@
-"""The training loop: resumption, divergence, held-out images, model selection and what the history measures."""
+"""The training loop: divergence, held-out images, model selection and what the history measures."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from interrupting import place
+from small_training import AT, IMAGES, M, companions, everything, inputs, numbers, picture_set, run, settings
 from torch import Tensor, nn
 
-from stages.core.artifacts import ImageSet, Structure
+from stages.core.artifacts import ImageSet
 from stages.core.config import TrainSettings
 from stages.core.errors import ArtifactError, DivergenceError
-from stages.core.models import Classifier
 from stages.core.split import held_out_mask
 from stages.train import loop
-from stages.train.loop import Inputs, train
+from stages.train.loop import Inputs
 from stages.train.measure import Accuracy
-from stages.train.state import TrainState
-
-IMAGES, CLASSES, M, SIDE = 43, 3, 2, 6
-AT = {"objective": "at", "recipe": "adversarial"}
-KEY = "this run"
-
-
-def picture_set(count: int, seed: int) -> ImageSet:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
-    return ImageSet(images, torch.arange(count) % CLASSES, tuple("abc"))
-
-
-def companions(allowed: Tensor) -> Structure:
-    """M companions of each image among the allowed (IMAGES,) bool, none of them itself."""
-    ids = allowed.nonzero().squeeze(1).tolist()
-    rows = [[other for other in ids[index % len(ids) :] + ids if other != index][:M] for index in range(IMAGES)]
-    shares = torch.rand(IMAGES, M, generator=torch.Generator().manual_seed(2)).softmax(1)
-    return Structure(torch.tensor(rows), shares)
-
-
-def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: Any) -> TrainSettings:
-    raw = {
-        "method": method or {},
-        "recipe": {
-            "epochs": 4,
-            "batch_size": 16,
-            "lr": 0.05,
-            "schedule": {"kind": "multistep", "milestones": [2, 3]},
-            "attack": {"epsilon": 0.1, "step_size": 0.05, "steps": 2},
-            **recipe,
-        },
-        "model": {"width": 2},
-        "augment": {"padding": 1, "flip": True},
-        "monitor": {"anchors": 10, "test_images": monitor},
-    }
-    chosen = TrainSettings.model_validate(raw)
-    return chosen.model_copy(update={"method": chosen.method.resolved()})
 
 
 def unaugmented(chosen: TrainSettings) -> TrainSettings:
     return chosen.model_copy(update={"augment": chosen.augment.model_copy(update={"padding": 0, "flip": False})})
-
-
-def inputs(structure: Structure | None = None, monitored: Structure | None = None) -> Inputs:
-    return Inputs(picture_set(IMAGES, 0), picture_set(7, 1), structure, monitored, None)
-
-
-def fresh_net() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        return Classifier("resnet18", width=2, classes=CLASSES)
-
-
-def run(chosen: TrainSettings, given: Inputs, resume: Path) -> TrainState:
-    return train(fresh_net(), chosen, given, resume, KEY)
-
-
-def everything(state: TrainState) -> dict[str, Any]:
-    """All that a run results in, but for the time it took."""
-    assert state.best_weights is not None
-    return {
-        "weights": {name: value.tolist() for name, value in state.model.state_dict().items()},
-        "best": {name: value.tolist() for name, value in state.best_weights.items()},
-        "best_epoch": state.best_epoch,
-        "momentum": [row["momentum_buffer"].tolist() for row in state.optimizer.state.values()],
-        "streams": {name: value.tolist() for name, value in state.streams.state().items()},
-        "history": [{key: value for key, value in row.items() if key != "seconds"} for row in state.history],
-    }
-
-
-RUNS: dict[str, tuple[TrainSettings, bool]] = {
-    "vanilla, multistep": (settings(), False),
-    "mixup, cosine": (settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}), False),
-    "lsp+, onecycle, best_robust": (
-        settings({**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"),
-        True,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen, with_structure = RUNS[name]
-    given = inputs(companions(~held_out_mask(IMAGES, 1024)) if with_structure else None)
-    whole = run(chosen, given, tmp_path / "whole.pt")
-    measure = loop._measure
-
-    def interrupted(*arguments: Any) -> dict[str, float]:
-        arguments[0].interruptions = getattr(arguments[0], "interruptions", 0) + 1
-        if arguments[0].interruptions == 3:
-            raise KeyboardInterrupt
-        return measure(*arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "_measure", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(chosen, given, tmp_path / "part.pt")
-    assert torch.load(tmp_path / "part.pt", weights_only=True)["state"]["epoch"] == 2
-    torch.manual_seed(12345)  # the global stream is nobody's business
-    assert everything(run(chosen, given, tmp_path / "part.pt")) == everything(whole)
 
 
 def test_another_seed_gives_another_run(tmp_path: Path) -> None:
@@ -125,7 +27,7 @@ def test_another_seed_gives_another_run(tmp_path: Path) -> None:
     assert everything(run(settings(), inputs(), tmp_path / "a")) != everything(run(other, inputs(), tmp_path / "b"))
 
 
-def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_keeps_the_last_epoch(
+def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_saves_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, calls = loop.method_loss, 0
@@ -139,7 +41,7 @@ def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_keeps_the_
     monkeypatch.setattr(loop, "method_loss", diverging)
     with pytest.raises(DivergenceError, match=r"objective at is nan at epoch 2 step 2 .*lower lr"):
         run(settings(AT), inputs(), tmp_path / "state.pt")
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["epoch"] == 1
+    assert place(tmp_path / "state.pt") == (1, 0)
 
 
 def test_weights_that_are_not_finite_after_an_epoch_are_never_saved(
@@ -157,13 +59,7 @@ def test_weights_that_are_not_finite_after_an_epoch_are_never_saved(
     monkeypatch.setattr(loop, "method_loss", breaking)
     with pytest.raises(DivergenceError, match="not finite after epoch 2"):
         run(settings(), inputs(), tmp_path / "state.pt")
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["state"]["epoch"] == 1
-
-
-def numbers(images: Tensor, among: ImageSet) -> set[int]:
-    """Ids of un-augmented images (B, 3, H, W) in [0, 1]."""
-    stored = {row.numpy().tobytes(): index for index, row in enumerate(among.images)}
-    return {stored[row.numpy().tobytes()] for row in (images * 255).round().to(torch.uint8)}
+    assert place(tmp_path / "state.pt") == (1, 0)
 
 
 def test_held_out_images_are_neither_trained_on_nor_neighbors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,63 +7,31 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from interrupting import place
+from train_command import (
+    ARCHITECTURE,
+    CLASSES,
+    IMAGES,
+    OUTPUTS,
+    M,
+    given,
+    outputs,
+    run,
+    settings,
+    write_inputs,
+    write_set,
+)
 
 from stages.core.artifacts import ImageSet, Structure, read_weights, write_images, write_structure, write_weights
 from stages.core.models import Classifier
 from stages.core.split import held_out_mask
 from stages.train import loop
-from stages.train.__main__ import main
-
-IMAGES, M, CLASSES = 40, 2, ("0", "1", "2", "3")
-OUTPUTS = ("model.safetensors", "history.parquet", "manifest.json")
-ARCHITECTURE: dict[str, Any] = {"backbone": "resnet18", "width": 2, "classes": len(CLASSES)}
-
-
-def settings(method: dict[str, Any] | None = None, **recipe: Any) -> dict[str, Any]:
-    attack = {"epsilon": 0.1, "step_size": 0.05, "steps": 2}
-    return {
-        "method": method or {},
-        "recipe": {"epochs": 2, "batch_size": 16, "lr": 0.05, "attack": attack, **recipe},
-        "model": {"width": 2},
-        "augment": {"padding": 1, "flip": False},
-        "monitor": {"anchors": 8, "test_images": 6},
-        "seed": 3,
-    }
-
-
-def write_set(path: Path, count: int, seed: int, classes: tuple[str, ...] = CLASSES) -> None:
-    images = torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    write_images(path, ImageSet(images, torch.arange(count) % len(classes), classes))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_set(tmp_path / "train.safetensors", IMAGES, 0)
-    write_set(tmp_path / "test.safetensors", 8, 1)
-    allowed = (~held_out_mask(IMAGES, 1024)).nonzero().squeeze(1).tolist()
-    companions = [[other for other in (allowed[row % 30 :] + allowed) if other != row][:M] for row in range(IMAGES)]
-    write_structure(tmp_path / "structure.parquet", Structure(torch.tensor(companions), torch.full((IMAGES, M), 1 / M)))
-    write_weights(tmp_path / "helper.safetensors", Classifier(**ARCHITECTURE).state_dict(), ARCHITECTURE)
+    write_inputs(tmp_path)
     return tmp_path
-
-
-def run(folder: Path, chosen: Any, *extra: str) -> None:
-    places = {
-        "train": "train.safetensors",
-        "test": "test.safetensors",
-        "checkpoint": OUTPUTS[0],
-        "history": OUTPUTS[1],
-        "manifest": OUTPUTS[2],
-        "resume": "resume.pt",
-    }
-    words = [word for name, file in places.items() for word in (f"--{name}", str(folder / file))]
-    text = chosen if isinstance(chosen, str) else json.dumps(chosen)
-    main(["--settings", text, "--device", "cpu", *words, *extra])
-
-
-def given(folder: Path, *names: str) -> list[str]:
-    files = {"structure": "structure.parquet", "monitor": "structure.parquet", "helper": "helper.safetensors"}
-    return [word for name in names for word in (f"--{name}", str(folder / files[name]))]
 
 
 def refused(folder: Path, capsys: pytest.CaptureFixture[str], chosen: Any, *extra: str) -> str:
@@ -73,7 +41,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str], chosen: Any, *extr
     lines = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 1
     assert len(lines) == 1
-    assert not [name for name in OUTPUTS if (folder / name).exists()]
+    assert not outputs(folder)
     assert not list(folder.glob(".*"))
     return lines[0]
 
@@ -101,7 +69,7 @@ def test_a_run_writes_weights_history_and_manifest_and_drops_its_resume_state(na
     assert ("lsp_term" in history[0]) == ("lsp" in method)
     assert set(manifest["inputs"]) == {"train", "test", *inputs}
     assert manifest["seed"] == 3
-    assert not (folder / "resume.pt").exists()
+    assert not list((folder / "resume").glob("*.pt"))
     best = max(history, key=lambda row: row["robust_accuracy"])
     selected = manifest["facts"]["test_selected"]
     assert (selected["epoch"], selected["pgd"]) == (best["epoch"], best["robust_accuracy"])
@@ -117,19 +85,6 @@ def test_the_same_run_twice_gives_byte_equal_weights(folder: Path) -> None:
     first = (folder / OUTPUTS[0]).read_bytes()
     run(folder, settings())
     assert (folder / OUTPUTS[0]).read_bytes() == first
-
-
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(folder, settings(epochs=3))
-    whole = (folder / OUTPUTS[0]).read_bytes()
-    with monkeypatch.context() as patched:
-        patched.setattr(loop, "_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            run(folder, settings(epochs=3))
-    assert not [name for name in OUTPUTS if (folder / name).exists()]
-    assert torch.load(folder / "resume.pt", weights_only=True)["state"]["epoch"] == 1
-    run(folder, settings(epochs=3))
-    assert (folder / OUTPUTS[0]).read_bytes() == whole
 
 
 LSP, HAT = {"lsp": {"m": M}}, {"objective": "hat"}
@@ -223,7 +178,7 @@ def test_a_device_that_is_not_there_is_one_line(
     assert f"device '{device}'" in refused(folder, capsys, settings(), "--device", device)
 
 
-def test_a_diverging_run_is_one_line_beside_its_epochs_and_keeps_its_state(
+def test_a_diverging_run_is_one_line_beside_its_epochs_and_leaves_no_output(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original, calls = loop.method_loss, 0
@@ -239,5 +194,5 @@ def test_a_diverging_run_is_one_line_beside_its_epochs_and_keeps_its_state(
         run(folder, settings())
     *_, last = capsys.readouterr().err.strip().splitlines()
     assert last.startswith("error: loss of objective ce is inf at epoch 2 step 1")
-    assert (folder / "resume.pt").exists()
-    assert not [name for name in OUTPUTS if (folder / name).exists()]
+    assert place(folder / "resume/state.pt") == (1, 0)
+    assert not outputs(folder)

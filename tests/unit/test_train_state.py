@@ -1,4 +1,4 @@
-"""The state between epochs: taken up by its own run alone, and never from a damaged file."""
+"""The saved state: taken up by its own run alone, and never from a damaged file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import nn
 from stages.core.config import Recipe
 from stages.train.bank import Streams
 from stages.train.schedule import build_optimizer, build_schedule
-from stages.train.state import TrainState
+from stages.train.state import Epoch, TrainState
 
 KEY = "this run"
 
@@ -27,6 +27,9 @@ def save(path: Path) -> bytes:
     state.model(torch.ones(2, 20)).sum().backward()
     state.optimizer.step()
     state.epoch, state.history = 2, [{"epoch": 1.0}, {"epoch": 2.0}]
+    state.underway = Epoch(torch.tensor([2, 0, 1]), 0.25, seconds=1.5)
+    for loss in (3.0, 5.0):
+        state.underway.add({"loss": torch.tensor(loss)}, 2)
     state.keep_best(0.5)
     state.save(path, KEY)
     return path.read_bytes()
@@ -38,9 +41,19 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
     assert state.restore(tmp_path / "state.pt", KEY)
     assert (state.epoch, state.best_epoch, state.best_score) == (2, 2, 0.5)
     assert state.history == [{"epoch": 1.0}, {"epoch": 2.0}]
+    assert state.underway is not None
+    assert state.underway.order.tolist() == [2, 0, 1]
+    assert (state.underway.lr, state.underway.step, state.underway.images, state.underway.seconds) == (0.25, 2, 4, 1.5)
     assert state.best_weights is not None
     assert torch.equal(state.best_weights["weight"], state.model.weight)
     assert len(state.optimizer.state) == 2
+
+
+def test_an_epoch_s_metrics_are_means_over_images() -> None:
+    epoch = Epoch(torch.arange(5), 0.1)
+    epoch.add({"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)}, 4)
+    epoch.add({"loss": torch.tensor(6.0), "accuracy": torch.tensor(1.0)}, 1)
+    assert epoch.means() == pytest.approx({"loss": (4 * 1.0 + 6.0) / 5, "accuracy": (4 * 0.5 + 1.0) / 5})
 
 
 def test_a_state_of_another_run_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,5 +79,6 @@ def test_a_damaged_or_foreign_file_starts_over_and_says_so(tmp_path: Path, capsy
         path.write_bytes(content)
         state = fresh_state()
         assert not state.restore(path, KEY), fault
-        assert (state.epoch, state.history, float(state.model.weight.detach().sum())) == (0, [], 0.0)
+        assert (state.epoch, state.underway, state.history) == (0, None, [])
+        assert float(state.model.weight.detach().sum()) == 0.0
         assert "starting over" in capsys.readouterr().err

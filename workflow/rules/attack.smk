@@ -12,15 +12,17 @@ rule attack:
         "logs/attack/{run}/{group}.benchmark.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: asks("attack", "threads")
+    threads: attack_asks("threads")
     resources:
         mem_mb=attack_asks("mem_mb"),
         runtime=attack_asks("runtime"),
-        gpu=asks("attack", "gpu"),
+        gpu=attack_asks("gpu"),
     params:
         settings=lambda wildcards: attack_job(wildcards).settings,
         code=lambda wildcards: attack_job(wildcards).code,
     shell:
-        "python -m stages.attack --settings {params.settings:q} --checkpoint {input.checkpoint} --test {input.test}"
-        " --outcomes {output.outcomes} --manifest results/attack/{wildcards.run}/{wildcards.group}.json"
-        " --device {DEVICE} --threads {threads} > {log} 2>&1"
+        start("attack", "attack")
+        + resumable("attack", "{wildcards.run}/{wildcards.group}")
+        + " --settings {params.settings:q}"
+        " --checkpoint {input.checkpoint} --test {input.test} --outcomes {output.outcomes}"
+        " --manifest results/attack/{wildcards.run}/{wildcards.group}.json"

@@ -1,9 +1,9 @@
-# What the rules look up: resources, optional arguments, and jobs of the plan by their wildcards.
+# What the rules look up: how a command starts, resources, optional arguments, and jobs of the plan by their wildcards.
 NAME = r"[A-Za-z0-9._-]+"
-DEVICE = experiment.device
 DOWNLOADS = experiment.downloads
 LOCATIONS = canonical_json(plan.locations)
 TABLES = f"results/tables/{experiment.experiment}"
+RESUME = "results/resume"
 TABLE_LOGS = f"logs/tables/{experiment.experiment}"
 
 
@@ -16,20 +16,50 @@ wildcard_constraints:
     group=NAME,
 
 
+# When the main process planned its jobs; they inherit it. Outputs finished since are taken (stages/core/once.py).
+if workflow.is_main_process:
+    os.environ["LSP_PLANNED_AT"] = str(time.time())
+PLANNED_AT = os.environ.get("LSP_PLANNED_AT", "inf")
+
+# Of jobs on this machine, as many at a time as its GPUs have slots; on a cluster SLURM counts.
+if workflow.is_main_process and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    slots = gpu_slots(experiment.jobs_per_gpu)
+    if slots is not None:
+        workflow.register_resource("gpu", slots)
+
+
+def start(stage, command):
+    """`python -m stages.<command>` with a log of each attempt, a GPU of its own if it asks for one, and its threads.
+
+    `exec`, so that signals reach the stage and not a shell around it.
+    """
+    device = experiment.device if experiment.stage_resources(stage).gpu else "cpu"
+    return (
+        f"exec python -m workflow.job --log {{log}} --gpu {{resources.gpu}} --jobs-per-gpu {experiment.jobs_per_gpu}"
+        f" -- python -m stages.{command} --device {device} --threads {{threads}}"
+    )
+
+
+def resumable(stage, name):
+    """The arguments of a job that goes on where an earlier attempt was interrupted."""
+    return f" --resume {RESUME}/{stage}/{name} --planned-at {PLANNED_AT}"
+
+
 def asks(stage, what):
-    """A resource of a stage; memory and time grow with the attempt. A change reruns nothing."""
+    """A resource of a stage; memory and time grow with the attempt, up to threefold. A change reruns nothing."""
     value = getattr(experiment.stage_resources(stage), what)
     if what in ("mem_mb", "runtime"):
-        return lambda wildcards, attempt: value * attempt
+        return lambda wildcards, attempt: value * min(attempt, 3)
     return value
 
 
 def attack_asks(what):
     """Cheap attacks share a job and ask for `attack`; AutoAttack is alone and asks for `autoattack`."""
+    cheap, alone = asks("attack", what), asks("autoattack", what)
 
-    def asked(wildcards, attempt):
-        stage = "attack" if wildcards.group.startswith("attacks-") else "autoattack"
-        return attempt * getattr(experiment.stage_resources(stage), what)
+    def asked(wildcards, attempt=1):
+        value = cheap if wildcards.group.startswith("attacks-") else alone
+        return value(wildcards, attempt) if callable(value) else value
 
     return asked
 

@@ -21,7 +21,7 @@ rule data:
         code=lambda wildcards: plan.data[wildcards.data].code,
         unlabelled=lambda wildcards: optional("--unlabelled", plan.data[wildcards.data].inputs.get("unlabelled")),
     shell:
-        "python -m stages.data --settings {params.settings:q} --locations {LOCATIONS:q}"
+        start("data", "data") + " --settings {params.settings:q} --locations {LOCATIONS:q}"
         " --downloads {DOWNLOADS:q}"
         " --train {output.train} --test {output.test} {params.unlabelled}"
-        " --manifest {output.manifest} > {log} 2>&1"
+        " --manifest {output.manifest}"

@@ -24,10 +24,11 @@ rule pretrain:
             "--unlabelled", plan.pretrain[wildcards.features].inputs.get("unlabelled")
         ),
     shell:
-        "python -m stages.features pretrain --settings {params.settings:q} --train {input.train} --test {input.test}"
-        " {params.unlabelled} --encoder {output.encoder} --history {output.history}"
-        " --resume results/resume/features/{wildcards.features}"
-        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+        start("pretrain", "features pretrain")
+        + resumable("features", "{wildcards.features}")
+        + " --settings {params.settings:q}"
+        " --train {input.train} --test {input.test} {params.unlabelled}"
+        " --encoder {output.encoder} --history {output.history} --manifest {output.manifest}"
 
 
 rule embed:
@@ -52,6 +53,5 @@ rule embed:
         code=lambda wildcards: plan.embed[wildcards.features].code,
         encoder=lambda wildcards, input: optional("--encoder", input.get("encoder")),
     shell:
-        "python -m stages.features embed --settings {params.settings:q} --train {input.train} {params.encoder}"
-        " --embeddings {output.embeddings}"
-        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+        start("embed", "features embed") + " --settings {params.settings:q} --train {input.train} {params.encoder}"
+        " --embeddings {output.embeddings} --manifest {output.manifest}"

@@ -20,9 +20,8 @@ rule index:
         settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
         code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     shell:
-        "python -m stages.neighbors build --settings {params.settings:q} --embeddings {input.embeddings}"
-        " --index {output.index}"
-        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+        start("index", "neighbors build") + " --settings {params.settings:q} --embeddings {input.embeddings}"
+        " --index {output.index} --manifest {output.manifest}"
 
 
 rule neighbors:
@@ -50,7 +49,6 @@ rule neighbors:
         settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
         code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     shell:
-        "python -m stages.neighbors search --settings {params.settings:q} --embeddings {input.embeddings}"
+        start("search", "neighbors search") + " --settings {params.settings:q} --embeddings {input.embeddings}"
         " --index {input.index} --labels-from {input.train}"
-        " --neighbors {output.neighbors} --report {output.report}"
-        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+        " --neighbors {output.neighbors} --report {output.report} --manifest {output.manifest}"

@@ -20,6 +20,5 @@ rule structure:
         settings=lambda wildcards: plan.structure[wildcards.structure].settings,
         code=lambda wildcards: plan.structure[wildcards.structure].code,
     shell:
-        "python -m stages.structure --settings {params.settings:q} --neighbors {input.neighbors}"
-        " --embeddings {input.embeddings} --structure {output.structure}"
-        " --manifest {output.manifest} --threads {threads} > {log} 2>&1"
+        start("structure", "structure") + " --settings {params.settings:q} --neighbors {input.neighbors}"
+        " --embeddings {input.embeddings} --structure {output.structure} --manifest {output.manifest}"

@@ -1,3 +1,9 @@
+# Tables are made where the main process runs: they take seconds, and a queue may take hours.
+localrules:
+    table,
+    figure,
+
+
 rule table:
     input:
         table_inputs,
@@ -24,8 +30,8 @@ rule table:
         code=lambda wildcards: plan.table_code[wildcards.table],
         folder=lambda wildcards, output: Path(output.csv).parent,
     shell:
-        "python -m stages.tables --settings {params.settings:q} --root . --out {params.folder}"
-        " --manifest {output.manifest} > {log} 2>&1"
+        start("tables", "tables") + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
 
 
 use rule table as figure with:

@@ -25,7 +25,6 @@ rule train:
             optional(f"--{name}", input.get(name)) for name in ("structure", "monitor", "helper")
         ),
     shell:
-        "python -m stages.train --settings {params.settings:q} --train {input.train} --test {input.test}"
-        " {params.optional} --checkpoint {output.checkpoint} --history {output.history}"
-        " --resume results/resume/train/{wildcards.run}/state.pt"
-        " --manifest {output.manifest} --device {DEVICE} --threads {threads} > {log} 2>&1"
+        start("train", "train") + resumable("train", "{wildcards.run}") + " --settings {params.settings:q}"
+        " --train {input.train} --test {input.test} {params.optional}"
+        " --checkpoint {output.checkpoint} --history {output.history} --manifest {output.manifest}"

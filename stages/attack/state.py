@@ -1,0 +1,59 @@
+"""What an attack job has finished: the audited verdicts of every batch, so that an interruption costs one batch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from stages.attack.audit import Verdicts
+from stages.core.progress import say
+from stages.core.resume import load_state, save_state
+
+
+@dataclass
+class Finished:
+    """An attack's finished batches, {index of the first image: verdicts}, and the seconds spent on them."""
+
+    batches: dict[int, Verdicts] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, first: int, verdicts: Verdicts, seconds: float) -> None:
+        """Take in a batch."""
+        self.batches[first] = verdicts
+        self.seconds += seconds
+
+
+@dataclass
+class AttackState:
+    """The finished batches of each attack, by its id.
+
+    Law: a job that is interrupted and resumed has the outcomes of one that is not, bit for bit on one machine.
+    """
+
+    attacks: dict[str, Finished] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """How far the job is, in words."""
+        return f"after {sum(len(finished.batches) for finished in self.attacks.values())} batches"
+
+    def save(self, path: Path, key: str) -> None:
+        """Write the state whole or not at all; `key` names the job it belongs to."""
+        attacks = {
+            name: {
+                "batches": {first: vars(verdicts) for first, verdicts in finished.batches.items()},
+                "seconds": finished.seconds,
+            }
+            for name, finished in self.attacks.items()
+        }
+        save_state(path, key, {"attacks": attacks})
+
+    def restore(self, path: Path, key: str) -> None:
+        """Take up a saved state of the same job; a damaged one, or one of other settings, inputs or code, is left."""
+        record = load_state(path, key, torch.device("cpu"))
+        if record is None:
+            return
+        for name, finished in record["attacks"].items():
+            batches = {first: Verdicts(**verdicts) for first, verdicts in finished["batches"].items()}
+            self.attacks[name] = Finished(batches, finished["seconds"])
+        say(f"resumed {self.place}")

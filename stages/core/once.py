@@ -1,0 +1,78 @@
+"""A long job done once: one process at a time works on it, and what a process has finished is not done again.
+
+When the main process is killed, its jobs run on. Started again, it asks for them anew, and Snakemake deletes a job's
+outputs before it runs; so finished outputs are linked in the resume folder, at no cost in space while they exist. A
+job that was asked for before they were finished takes them; one asked for later, for instance by `snakemake -R train`,
+makes them anew.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stages.core.files import sha256_file, write_json
+from stages.core.lease import leased
+from stages.core.progress import say
+
+
+def add_arguments(cli: argparse.ArgumentParser) -> None:
+    """The arguments of a stage that may be interrupted: --resume and --planned-at."""
+    cli.add_argument("--resume", type=Path, required=True, help="folder for what a next attempt goes on from")
+    cli.add_argument(
+        "--planned-at",
+        type=float,
+        default=float("inf"),
+        help="seconds since 1970: outputs that another process finished after it are taken (default: never)",
+    )
+
+
+def once(resume: Path, key: str, outputs: Mapping[str, Path], planned_at: float, work: Callable[[], None]) -> None:
+    """Do `work`, which writes `outputs`, unless another process has since `planned_at`; then clear the saved state.
+
+    key: names settings, inputs and code; outputs of another key are never taken. Waits while another process works
+    in the folder `resume`.
+    """
+    with leased(resume):
+        if _take(resume / "finished", key, outputs, planned_at):
+            say("another process has finished this job; its outputs are taken")
+        else:
+            work()
+            _keep(resume / "finished", key, outputs)
+        for state in resume.glob("*.pt*"):  # with what a process killed while it saved left of one
+            state.unlink()
+
+
+def _keep(finished: Path, key: str, outputs: Mapping[str, Path]) -> None:
+    shutil.rmtree(finished, ignore_errors=True)
+    finished.mkdir()
+    for name, path in outputs.items():
+        _link(path, finished / name)
+    hashes = {name: sha256_file(path) for name, path in outputs.items()}
+    write_json(finished / "record.json", {"key": key, "finished_at": time.time(), "outputs": hashes})
+
+
+def _take(finished: Path, key: str, outputs: Mapping[str, Path], planned_at: float) -> bool:
+    try:
+        record = json.loads((finished / "record.json").read_text(encoding="utf-8"))
+        whole = all(sha256_file(finished / name) == record["outputs"][name] for name in outputs)
+    except (OSError, ValueError, LookupError):
+        return False
+    if not whole or record["key"] != key or record["finished_at"] < planned_at:
+        return False
+    for name, path in outputs.items():
+        path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _link(finished / name, path)
+    return True
+
+
+def _link(source: Path, target: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.link(source, target)
+        return
+    shutil.copy2(source, target)
