@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE := $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint tables status accept publish published schema lock
+.PHONY: help env demo test test-slurm lint tables status accept publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ demo: env ## run the default experiment on bundled digits and show Tables 1 and 
 
 test: env ## run the test suite
 	@$(RUN) python -m pytest
+
+test-slurm: env ## run the pipeline on a real SLURM of its own (root; installs SLURM where apt-get can)
+	@$(RUN) python -m tests.slurm.cluster install
+	@$(RUN) python -m pytest tests/slurm --slurm
 
 lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) ruff check . && $(RUN) ruff format --check .

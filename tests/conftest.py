@@ -24,13 +24,17 @@ class Project:
 
     root: Path
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project, this Python's folder first on PATH; stderr comes with stdout."""
+    def environment(self) -> dict[str, str]:
+        """This process' environment, its Python's folder first on PATH."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; stderr comes with stdout."""
         return subprocess.run(
             words,
             cwd=self.root,
-            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -116,9 +120,17 @@ def project(finished: Project, tmp_path: Path) -> Project:
     return Project(tmp_path / "moved")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--slurm`: every test on a real SLURM, not the quick one alone."""
+    parser.addoption("--slurm", action="store_true", help="run all of tests/slurm; some ten minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what waits for the tiny experiment as slow, and give it time on a busy machine."""
     for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
+        on_slurm = "submit" in getattr(item, "fixturenames", ())
+        if on_slurm or "finished" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(900))
+        if on_slurm and not item.get_closest_marker("quick") and not config.getoption("--slurm"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; `make test-slurm` runs it"))
