@@ -41,10 +41,13 @@ def interruptible() -> Iterator[None]:
         yield
         return
     _asked = _Asked()
-    before = {number: signal.signal(number, _on_signal) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
+        for number in SIGNALS:
+            signal.signal(number, _on_signal)
         yield
     finally:
+        _asked.raised = True  # from here on there is nothing left to stop
         for number, handler in before.items():
             signal.signal(number, handler)
         _asked = _Asked()

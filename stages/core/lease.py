@@ -1,13 +1,17 @@
 """A lease on a folder: of several processes, on one machine or many, one works in it and the others wait.
 
-The lease is a file that exactly one process can create, and whose date its holder renews. A holder whose process is
-seen to be gone loses the lease at once; one elsewhere, when its date has stood still for STALE seconds of the waiting
-process's own clock. Locks of the file system would be simpler, but on many clusters they are not seen by other nodes.
+The lease is a folder with one file, named at random and renewed by its holder. A folder can be renamed to an empty or
+missing one, never to one with a file in it, so one process at a time comes in; and a holder is removed by its file's
+own name, so never another that came after it. A holder is given up when its process is seen to be gone; where it
+cannot be seen, on another machine, when its date has stood still for STALE seconds of the waiting process's clock.
+Locks of the file system would be simpler, but on many clusters they are not seen by other nodes.
 """
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -17,137 +21,167 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.core.interrupt import EXIT_STATUS
+from stages.core.interrupt import EXIT_STATUS, uninterrupted
 from stages.core.progress import say
 
 BEAT = 10.0
 STALE = 120.0  # NFS may show a date up to 60 s late
+SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_LINES = 60.0
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The lease file at one look: what it says of its holder, and its date in nanoseconds."""
+    """The lease at one look: its holder's file, what the file says, and its date in nanoseconds."""
 
-    text: str
+    file: Path
+    holder: dict[str, Any]
     date: int
-
-    @property
-    def holder(self) -> dict[str, Any]:
-        """The holder's record; empty while it is being written."""
-        try:
-            record = json.loads(self.text)
-        except ValueError:
-            return {}
-        return record if isinstance(record, dict) else {}
 
 
 @contextlib.contextmanager
 def leased(folder: Path, *, beat: float = BEAT, stale: float = STALE) -> Iterator[None]:
     """Hold the lease of `folder` while the block runs, after waiting for another holder to end or to be given up.
 
-    beat, stale: seconds between renewals, and without one until a holder is given up. A process that was stopped
-    so long that another took its lease ends itself when it wakes, by EXIT_STATUS, and writes nothing more.
+    beat, stale: seconds between renewals, and without one until a holder out of sight is given up. A process that
+    was stopped so long that another took its lease ends itself by EXIT_STATUS when it wakes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lease = folder / "lease.json"
-    mine = json.dumps(_myself())
-    _acquire(lease, mine, beat, stale)
+    held = folder / "lease" / f"{uuid.uuid4().hex}.json"
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(lease, mine, beat, ended), daemon=True)
-    renewing.start()
+    renewing = threading.Thread(target=_renew, args=(held, beat, ended), daemon=True)
     try:
+        _acquire(held, min(beat, SECONDS_BETWEEN_LOOKS), stale)
+        renewing.start()
         yield
     finally:
-        ended.set()
-        renewing.join()
-        seen = _look(lease)
-        if seen is not None and seen.text == mine:
-            lease.unlink(missing_ok=True)
+        with uninterrupted():
+            ended.set()
+            if renewing.is_alive():
+                renewing.join()
+            _remove(held)
 
 
-def _acquire(lease: Path, mine: str, beat: float, stale: float) -> None:
+def _acquire(held: Path, pause: float, stale: float) -> None:
     before: _Seen | None = None
     since = spoken = -float("inf")
-    while not _create(lease, mine):
-        seen, now = _look(lease), time.monotonic()
-        if seen is None:
-            continue
-        if seen != before:
-            before, since = seen, now
-        if _is_gone(seen.holder) or now - since > stale:
-            _take_away(lease, seen)
-            continue
-        if now - spoken > SECONDS_BETWEEN_LINES:
-            spoken = now
-            say(f"{lease.parent}: waiting for {_described(seen.holder)}, which works on the same run")
-        time.sleep(min(beat, 2.0))
+    while True:
+        asked = time.monotonic()  # before the look, which may take long: the date seen is no older than this
+        seen = _look(held.parent)
+        if seen is None and _enter(held):
+            return
+        if seen is not None:
+            if seen != before:
+                before, since = seen, time.monotonic()
+            if _is_given_up(seen.holder, asked - since, stale):
+                say(f"{held.parent.parent}: taken over from {_described(seen.holder)}, which is gone")
+                _remove(seen.file)
+                continue
+            if asked - spoken > SECONDS_BETWEEN_LINES:
+                spoken = asked
+                say(f"{held.parent.parent}: waiting for {_described(seen.holder)}, which works on the same run")
+        time.sleep(pause)
 
 
-def _create(lease: Path, mine: str) -> bool:
+def _enter(held: Path) -> bool:
+    """Put a folder with this process's record in the lease's place, unless another process holds it."""
+    ready = held.parent.with_name(f".lease.{held.stem}")
     try:
-        handle = os.open(lease, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
+        ready.mkdir()
+        (ready / held.name).write_text(json.dumps(_myself()), encoding="utf-8")
+        ready.rename(held.parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
         return False
-    with os.fdopen(handle, "w") as stream:
-        stream.write(mine)
+    finally:
+        shutil.rmtree(ready, ignore_errors=True)
     return True
 
 
 def _look(lease: Path) -> _Seen | None:
-    """The lease as it is now: opening a file makes NFS ask for its date anew."""
+    """The lease as it is now, None if nobody holds it: opening a file makes NFS ask for its date anew."""
     try:
-        with lease.open() as stream:
-            return _Seen(stream.read(), os.fstat(stream.fileno()).st_mtime_ns)
-    except FileNotFoundError:
-        return None
+        for name in os.listdir(lease):
+            if not name.startswith("."):  # NFS keeps a removed file by such a name while a process reads it
+                with (lease / name).open(encoding="utf-8") as stream:
+                    return _Seen(lease / name, _record(stream.read()), os.fstat(stream.fileno()).st_mtime_ns)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
+    return None
 
 
-def _take_away(lease: Path, seen: _Seen) -> None:
-    """Remove the lease of a holder that is gone; if another process was faster and holds it now, it gets it back."""
-    aside = lease.with_name(f".{lease.name}.{uuid.uuid4().hex}")
+def _record(text: str) -> dict[str, Any]:
+    """What a holder says of itself; empty if a crash of its machine left the file without its text."""
     try:
-        lease.rename(aside)
-    except FileNotFoundError:
-        return
-    moved = _look(aside)
-    if moved is not None and moved.text != seen.text:
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, lease)
-    else:
-        say(f"{lease.parent}: took over from {_described(seen.holder)}, which is gone")
-    aside.unlink(missing_ok=True)
+        record = json.loads(text)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
-def _renew(lease: Path, mine: str, beat: float, ended: threading.Event) -> None:
+def _remove(file: Path) -> None:
+    """End the holder's lease of this file, if it still has it."""
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it is held by the next already, or removed
+        file.parent.rmdir()
+
+
+def _renew(held: Path, beat: float, ended: threading.Event) -> None:
     while not ended.wait(beat):
-        if _is_mine(lease, mine) or (not ended.wait(1.0) and _is_mine(lease, mine)):
-            with contextlib.suppress(FileNotFoundError):
-                os.utime(lease)
-        elif not ended.is_set():
-            say(f"{lease.parent}: another process took the lease while this one stood still; it ends here")
-            os._exit(EXIT_STATUS)
-
-
-def _is_mine(lease: Path, mine: str) -> bool:
-    seen = _look(lease)
-    return seen is not None and seen.text == mine
+        try:
+            os.utime(held)
+        except FileNotFoundError:
+            try:
+                say(f"{held.parent.parent}: its lease is gone, taken while this process stood still; it ends here")
+            finally:
+                os._exit(EXIT_STATUS)
+        except OSError:  # a file system that is away comes back, and tells then who holds the lease
+            continue
 
 
 def _myself() -> dict[str, Any]:
     pid = os.getpid()
-    place = {"host": socket.gethostname(), "boot": _boot(), "processes": _namespace()}
-    job = os.environ.get("SLURM_JOB_ID", "")
-    return {**place, "pid": pid, "started": _started(pid), "slurm_job": job, "token": uuid.uuid4().hex}
+    return {**_here(), "pid": pid, "started": _started(pid), "slurm_job": os.environ.get("SLURM_JOB_ID", "")}
 
 
-def _is_gone(holder: dict[str, Any]) -> bool:
-    """Whether the holder ran on this machine, in this process namespace, and does not any more."""
-    place = {"host": socket.gethostname(), "boot": _boot(), "processes": _namespace()}
-    if not holder or {name: holder.get(name) for name in place} != place:
+def _here() -> dict[str, str]:
+    """What two processes share that see each other: the machine since its last start, and the process namespace."""
+    boot = namespace = ""
+    with contextlib.suppress(OSError):
+        boot, namespace = BOOT.read_text().strip(), os.readlink("/proc/self/ns/pid")
+    return {"host": socket.gethostname(), "boot": boot, "processes": namespace}
+
+
+def _is_given_up(holder: dict[str, Any], still: float, stale: float) -> bool:
+    """Whether the holder's process has ended or, if it cannot be seen, its date stood `still` for too many seconds."""
+    lives = _lives(holder)
+    return still > stale if lives is None else not lives
+
+
+def _lives(holder: dict[str, Any]) -> bool | None:
+    """Whether the holder's process runs; None if that cannot be seen from here."""
+    if any(holder.get(name) != value for name, value in _here().items()):
+        return None
+    try:
+        os.kill(holder["pid"], 0)
+    except ProcessLookupError:
         return False
-    return bool(_started(int(holder["pid"])) != holder["started"])
+    except PermissionError:  # another user's
+        pass
+    started = _started(holder["pid"])
+    return None if started is None else started == holder["started"]
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in the kernel's ticks since boot; empty if it is dead but not buried, None if hidden."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return "" if state in ("Z", "X") else rest[18]
 
 
 def _described(holder: dict[str, Any]) -> str:
@@ -155,22 +189,3 @@ def _described(holder: dict[str, Any]) -> str:
         return "another process"
     job = f", SLURM job {holder['slurm_job']}" if holder.get("slurm_job") else ""
     return f"process {holder.get('pid')} on {holder.get('host')}{job}"
-
-
-def _boot() -> str:
-    return BOOT.read_text().strip() if BOOT.exists() else ""
-
-
-def _namespace() -> str:
-    with contextlib.suppress(OSError):
-        return os.readlink("/proc/self/ns/pid")
-    return ""
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks since boot; empty if there is none, or a dead one not yet buried."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return ""
-    return "" if state in ("Z", "X") else rest[18]

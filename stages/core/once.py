@@ -7,7 +7,6 @@ makes them anew.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stages.core.files import sha256_file, write_json
+from stages.core.files import atomic, sha256_file, write_json
 from stages.core.lease import leased
 from stages.core.progress import say
 
@@ -49,7 +48,7 @@ def once(resume: Path, key: str, outputs: Mapping[str, Path], planned_at: float,
 
 def _keep(finished: Path, key: str, outputs: Mapping[str, Path]) -> None:
     shutil.rmtree(finished, ignore_errors=True)
-    finished.mkdir()
+    finished.mkdir(exist_ok=True)
     for name, path in outputs.items():
         _link(path, finished / name)
     hashes = {name: sha256_file(path) for name, path in outputs.items()}
@@ -59,20 +58,22 @@ def _keep(finished: Path, key: str, outputs: Mapping[str, Path]) -> None:
 def _take(finished: Path, key: str, outputs: Mapping[str, Path], planned_at: float) -> bool:
     try:
         record = json.loads((finished / "record.json").read_text(encoding="utf-8"))
-        whole = all(sha256_file(finished / name) == record["outputs"][name] for name in outputs)
-    except (OSError, ValueError, LookupError):
-        return False
-    if not whole or record["key"] != key or record["finished_at"] < planned_at:
+        if record["key"] != key or record["finished_at"] < planned_at:
+            return False
+        if any(sha256_file(finished / name) != record["outputs"][name] for name in outputs):
+            return False
+    except (OSError, ValueError, LookupError, TypeError):  # nothing there, or damaged
         return False
     for name, path in outputs.items():
-        path.unlink(missing_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
         _link(finished / name, path)
     return True
 
 
 def _link(source: Path, target: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.link(source, target)
-        return
-    shutil.copy2(source, target)
+    """Make `target` the same file as `source`, or a copy where the file system has no such links, at one stroke."""
+    with atomic(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)

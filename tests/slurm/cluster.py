@@ -43,55 +43,53 @@ class Cluster:
         self.settings, self.main = settings or {}, main or {}
 
     def start(self) -> None:
-        """Start the daemons and wait until the node is idle; what an abandoned cluster left is ended first."""
-        _check_machine()
-        earlier = current()
-        if earlier is not None:
-            if earlier.is_up() and not earlier.is_abandoned():
-                raise ClusterError(
-                    f"a cluster runs below {earlier.folder}: `python -m tests.slurm.cluster stop` ends it"
-                )
+        """Start the daemons and wait until the node is idle; what a crashed cluster left is ended first."""
+        with _alone():
+            self._start(mortal=False)
+
+    def _start(self, mortal: bool) -> None:
+        if earlier := current():
+            if earlier.is_up() and not earlier._mortal.exists():
+                raise ClusterError(f"one runs below {earlier.folder}: `python -m tests.slurm.cluster stop` ends it")
             earlier.stop()
         self.stop()
         configuration.write(self.folder, self.settings, self.main)
-        LINK.parent.mkdir(exist_ok=True)
+        if mortal:
+            self._mortal.touch()
         LINK.symlink_to(self._conf)
         etc, run, log = self.folder / "etc", self.folder / "run", self.folder / "log"
-        files = {"key": etc / "munge.key", "pid": run / "munged.pid", "log": log / "munged.log", "seed": run / "seed"}
-        socket = f"--socket={configuration.munge_socket(self.folder)}"
-        self._daemon("munged", "--force", socket, *(f"--{name}-file={path}" for name, path in files.items()))
+        files = [f"--key-file={etc}/munge.key", f"--pid-file={run}/munged.pid", f"--log-file={log}/munged.log"]
+        socket = configuration.munge_socket(self.folder)
+        self._daemon("munged", "--force", f"--socket={socket}", *files, f"--seed-file={run}/seed")
         self._daemon("slurmctld", "-i", "-f", str(self._conf))
         self._daemon("slurmd", "-N", "n1", "-f", str(self._conf))
         self.wait(lambda: self.ask("sinfo", "-h", "-N", "-o", "%T", check=False).startswith("idle"), "an idle node", 30)
 
     def stop(self) -> None:
         """End daemons, job steps and jobs of this cluster, also of one that only half started; its logs stay."""
-        for name in DAEMONS:
-            self._ended(functools.partial(self.daemons, name))
-        self._ended(self._orphans, patience=2)
+        daemons: list[Callable[[], list[Process]]] = [functools.partial(self.daemons, name) for name in DAEMONS]
+        for named in (*daemons, self._orphans):
+            if survivors := end(named, patience=3):
+                raise ClusterError(f"still alive after SIGKILL: {survivors}")
         if _is_ours(LINK) and Path(os.readlink(LINK)) == self._conf:
             LINK.unlink()
-        for name in configuration.FOLDERS:
-            if name != "log":
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+        if self._conf.exists():
+            for name in set(configuration.FOLDERS) - {"log"}:
+                shutil.rmtree(self.folder / name)
 
     def is_up(self) -> bool:
         """Whether every daemon runs."""
         return all(self.daemons(name) for name in DAEMONS)
 
-    def is_abandoned(self) -> bool:
-        """Whether it was started by `running` in a process that has been killed since."""
-        try:
-            with (self.folder / "run/owner").open() as owner:
-                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # started by hand, so nobody's; or its owner lives
-            return False
-        return True
+    def status(self) -> str:
+        """Folder, daemons and queue, for people."""
+        daemons = [f"{process.name} {process.pid}" for name in DAEMONS for process in self.daemons(name)]
+        return "\n".join([str(self.folder), *daemons, self.ask("squeue", "--states=all", check=False)])
 
     def daemons(self, name: str) -> list[Process]:
         """The processes of a daemon that were started with this cluster's files."""
-        mine = {str(self._conf), f"--socket={configuration.munge_socket(self.folder)}"}
-        return [process for process in processes() if process.name == name and mine & set(process.words)]
+        named = (process for process in processes() if process.name == name)
+        return [process for process in named if any(f"{self.folder}/" in word for word in process.words)]
 
     def ask(self, *words: str, check: bool = True, seconds: float = 30) -> str:
         """What a SLURM command prints: squeue, scontrol, scancel, sbatch; ClusterError if it fails."""
@@ -125,14 +123,18 @@ class Cluster:
         limit = time.monotonic() + seconds
         while not (value := condition()):
             if time.monotonic() > limit:
-                queue = self.ask("squeue", "--states=all", check=False)
-                raise ClusterError(f"waited {seconds:g} s in vain for {what}\n{queue}{self._last_lines()}")
+                raise ClusterError(f"waited {seconds:g} s in vain for {what}\n{self.status()}{self._last_lines()}")
             time.sleep(0.1)
         return value
 
     @property
+    def _mortal(self) -> Path:
+        """Lies there if the cluster is to end with the process that started it, as one started by hand is not."""
+        return self.folder / "run/mortal"
+
+    @property
     def _conf(self) -> Path:
-        return self.folder / "etc/slurm.conf"
+        return self.folder / configuration.CONF
 
     def _daemon(self, name: str, *words: str) -> None:
         """Start what sends itself to the background; its own log tells more than what it prints."""
@@ -140,10 +142,6 @@ class Cluster:
         done = subprocess.run([program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ClusterError(f"{name} does not start: {done.stderr.strip()}\n{self._last_lines()}")
-
-    def _ended(self, named: Callable[[], list[Process]], patience: float = 10) -> None:
-        if survivors := end(named, patience):
-            raise ClusterError(f"still alive after SIGKILL: {survivors}")
 
     def _orphans(self) -> list[Process]:
         """slurmstepd and the jobs' processes are nobody's children and outlive slurmd."""
@@ -164,13 +162,12 @@ class Cluster:
 def running(folder: Path, **changes: Mapping[str, Any]) -> Iterator[Cluster]:
     """A cluster while the block runs; if this process is killed, the next start ends it."""
     cluster = Cluster(folder, **changes)
-    cluster.start()
-    try:
-        with (cluster.folder / "run/owner").open("w") as owner:
-            fcntl.flock(owner, fcntl.LOCK_EX)
+    with _alone():
+        try:
+            cluster._start(mortal=True)
             yield cluster
-    finally:
-        cluster.stop()
+        finally:
+            cluster.stop()
 
 
 def current() -> Cluster | None:
@@ -192,6 +189,23 @@ def install() -> None:
         subprocess.run(words, check=True, env=quiet)
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Of all processes, one at a time is in such a block; when it ends, however, the kernel frees the lock."""
+    _check_machine()
+    LINK.parent.mkdir(exist_ok=True)
+    lock = os.open(LINK.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ClusterError("another process runs a cluster on this machine: wait for its end") from None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
 def _check_machine() -> None:
     if os.geteuid() != 0:
         raise ClusterError("only root can start a cluster: its daemons start jobs in the name of others")
@@ -204,20 +218,8 @@ def _check_machine() -> None:
 
 
 def _is_ours(link: Path) -> bool:
-    """Whether it is a link to a file of ours, or to one that is gone: then nothing can be lost."""
-    if not link.is_symlink():
-        return False
-    return not link.exists() or link.read_text().startswith(configuration.MARK)
-
-
-def _status() -> None:
-    cluster = current()
-    if cluster is None:
-        print("no cluster")
-        return
-    for name in DAEMONS:
-        print(name, *(str(process.pid) for process in cluster.daemons(name)))
-    print(cluster.folder, cluster.ask("squeue", "--states=all", check=False), sep="\n")
+    """Whether it is a link to a file of ours, also to one that is gone."""
+    return link.is_symlink() and os.readlink(link).endswith(f"/{configuration.CONF}")
 
 
 def main() -> None:
@@ -231,13 +233,13 @@ def main() -> None:
     elif asked.command == "start":
         cluster = Cluster(asked.folder or Path(tempfile.mkdtemp(prefix="slurm-")))
         cluster.start()
-        print(cluster.folder)
+        print(cluster.status())
+    elif (found := current()) is None:
+        print("no cluster")
     elif asked.command == "stop":
-        running_now = current()
-        if running_now is not None:
-            running_now.stop()
+        found.stop()
     else:
-        _status()
+        print(found.status())
 
 
 if __name__ == "__main__":

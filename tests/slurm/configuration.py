@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MARK = "# of tests/slurm/configuration.py"
+CONF = "etc/slurm-of-the-tests.conf"  # a name that no other cluster's file has
 GPUS = 2
 SHARDS = 8
 FOLDERS = ("etc", "run", "log", "state", "spool", "dev")
@@ -80,7 +80,7 @@ def write(folder: Path, settings: Mapping[str, Any], main: Mapping[str, Any]) ->
         **settings,
     }
     node = f"CPUs=8 RealMemory=64000 Gres=gpu:{GPUS},shard:{SHARDS} NodeAddr=127.0.0.1 Port={ports[1]}"
-    text = [MARK, *(f"{name}={value}" for name, value in lines.items())]
+    text = [f"{name}={value}" for name, value in lines.items()]
     text.append(f"NodeName=n1 NodeHostname={socket.gethostname().split('.')[0]} {node}")
     for name, its in PARTITIONS.items():
         words = {"MaxTime": 1440, "DefaultTime": 10, **its, **(main if name == "main" else {})}
@@ -90,12 +90,12 @@ def write(folder: Path, settings: Mapping[str, Any], main: Mapping[str, Any]) ->
         f"NodeName=n1 Name=shard Count={SHARDS}\n"
     )
     (folder / "etc/cgroup.conf").write_text("CgroupAutomount=no\n")
-    (folder / "etc/slurm.conf").write_text("\n".join(text) + "\n")
+    (folder / CONF).write_text("\n".join(text) + "\n")
 
 
 def cluster_name(folder: Path) -> str:
     """The name that jobs find in SLURM_CLUSTER_NAME; empty where nothing was written."""
-    conf = folder / "etc/slurm.conf"
+    conf = folder / CONF
     lines = conf.read_text().splitlines() if conf.exists() else []
     return next((line.partition("=")[2] for line in lines if line.startswith("ClusterName=")), "")
 

@@ -39,11 +39,10 @@ class Submitted:
 
     def forget(self, *patterns: str) -> None:
         """Delete results, and the tables with them."""
-        for pattern in (*patterns, "tables/tiny"):
-            found = list((self.root / "results").glob(pattern))
-            assert found, pattern
-            for path in found:
-                shutil.rmtree(path)
+        found = {pattern: list((self.root / "results").glob(pattern)) for pattern in (*patterns, "tables")}
+        assert all(found.values()), found
+        for path in {path for paths in found.values() for path in paths}:
+            shutil.rmtree(path)
         for folder in ("logs", "results/resume"):
             shutil.rmtree(self.root / folder, ignore_errors=True)
 

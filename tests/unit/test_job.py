@@ -45,7 +45,7 @@ def test_the_status_is_the_commands_own(status: int, tmp_path: Path) -> None:
     assert start(tmp_path / "log", f"import sys; sys.exit({status})").wait(60) == status
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGTERM])
 def test_a_signal_that_ends_the_command_ends_the_job(number: signal.Signals, tmp_path: Path) -> None:
     assert start(tmp_path / "log", f"import os; os.kill(os.getpid(), {int(number)})").wait(60) == -number
 
