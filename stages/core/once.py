@@ -2,8 +2,8 @@
 
 When the main process is killed, its jobs run on. Started again, it asks for them anew, and Snakemake deletes a job's
 outputs before it runs; so finished outputs are linked in the resume folder, at no cost in space while they exist. A
-job that was asked for before they were finished takes them; one asked for later, for instance by `snakemake -R train`,
-makes them anew.
+job that was asked for before they were finished, or before Snakemake can have noted them as such, takes them; one asked
+for later, for instance by `snakemake -R train`, makes them anew.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from stages.core.files import atomic, sha256_file, write_json
 from stages.core.lease import leased
 from stages.core.progress import say
 
+SECONDS_TO_NOTE = 120.0  # Snakemake's own work after a job's command has ended, and how much clocks differ
+
 
 def add_arguments(cli: argparse.ArgumentParser) -> None:
     """The arguments of a stage that may be interrupted: --resume and --planned-at."""
@@ -26,7 +28,7 @@ def add_arguments(cli: argparse.ArgumentParser) -> None:
         "--planned-at",
         type=float,
         default=float("inf"),
-        help="seconds since 1970: outputs that another process finished after it are taken (default: never)",
+        help="seconds since 1970: outputs that another process finished since are taken (default: never)",
     )
 
 
@@ -58,7 +60,7 @@ def _keep(finished: Path, key: str, outputs: Mapping[str, Path]) -> None:
 def _take(finished: Path, key: str, outputs: Mapping[str, Path], planned_at: float) -> bool:
     try:
         record = json.loads((finished / "record.json").read_text(encoding="utf-8"))
-        if record["key"] != key or record["finished_at"] < planned_at:
+        if record["key"] != key or record["finished_at"] < planned_at - SECONDS_TO_NOTE:
             return False
         if any(sha256_file(finished / name) != record["outputs"][name] for name in outputs):
             return False

@@ -55,6 +55,7 @@ def test_a_signal_inside_waits_for_the_end_of_the_outermost_block(number: signal
         with uninterrupted():
             with uninterrupted():
                 send(number)
+                send(signal.SIGTERM)
                 done.append("inner")
             done.append("outer")
         done.append("after")
@@ -93,6 +94,16 @@ def test_an_error_inside_a_block_comes_through_although_a_signal_waits() -> None
 
     with pytest.raises(ValueError, match="wrong"), interruptible():
         step()
+
+
+def test_a_block_that_an_error_ended_holds_no_signal_back() -> None:
+    after = False
+    with interrupted("SIGTERM"):
+        with suppress(ValueError), uninterrupted():
+            raise ValueError
+        send()
+        after = True
+    assert not after
 
 
 def test_after_the_first_signal_others_are_ignored_while_the_state_is_saved() -> None:
