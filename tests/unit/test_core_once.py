@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from interrupting import EndOfProcess, end_at
 
-from stages.core.once import once
+from stages.core.once import SECONDS_TO_NOTE, once
 
 ROOT = Path(__file__).resolve().parents[2]
 NEVER = float("inf")
@@ -76,12 +76,13 @@ def delete(outputs: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("deleted", [True, False])
-def test_a_job_asked_for_before_it_was_finished_is_not_done_again_and_its_outputs_come_back(
-    job: Job, deleted: bool
+@pytest.mark.parametrize("seconds", [-60, SECONDS_TO_NOTE / 2])
+def test_a_job_asked_for_before_its_end_can_have_been_noted_is_not_done_again_and_its_outputs_come_back(
+    job: Job, seconds: float, deleted: bool
 ) -> None:
     if deleted:
         delete(job.outputs)
-    job.ask(planned_at=time.time() - 60)
+    job.ask(planned_at=time.time() + seconds)
     assert (job.times, job.read()) == (1, [f"{name} 1" for name in NAMES])
 
 
