@@ -19,7 +19,11 @@ wildcard_constraints:
 # When the main process planned its jobs; they inherit it. Outputs finished since are taken (stages/core/once.py).
 if workflow.is_main_process:
     os.environ["LSP_PLANNED_AT"] = str(time.time())
-PLANNED_AT = os.environ.get("LSP_PLANNED_AT", "inf")
+
+
+envvars:
+    "LSP_PLANNED_AT",
+
 
 # Of jobs on this machine, as many at a time as its GPUs have slots; on a cluster SLURM counts.
 if workflow.is_main_process and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
@@ -42,7 +46,7 @@ def start(stage, command):
 
 def resumable(stage, name):
     """The arguments of a job that goes on where an earlier attempt was interrupted."""
-    return f" --resume {RESUME}/{stage}/{name} --planned-at {PLANNED_AT}"
+    return f" --resume {RESUME}/{stage}/{name} --planned-at {os.environ['LSP_PLANNED_AT']}"
 
 
 def asks(stage, what):
