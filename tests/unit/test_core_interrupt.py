@@ -180,9 +180,11 @@ def test_a_signal_after_the_work_is_done_does_not_undo_it(
             send(signal.SIGINT)
         return replace(number, handler)
 
+    before = [signal.getsignal(number) for number in SIGNALS]
     monkeypatch.setattr(signal, "signal", replacing)
     with interruptible():
         pass
+    assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_in_another_thread_nothing_changes() -> None:

@@ -171,7 +171,7 @@ def test_a_process_number_given_to_another_process_is_not_the_holder(tmp_path: P
         holder.kill()
     held.write_text(json.dumps(record | {"pid": os.getpid()}))
     with leased(tmp_path, stale=LONG):
-        pass
+        assert [path.name for path in (tmp_path / "lease").iterdir()] != [held.name]
 
 
 def test_a_holder_whose_lease_was_taken_while_it_stood_still_ends_when_it_wakes_and_leaves_the_lease(

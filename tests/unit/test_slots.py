@@ -209,7 +209,8 @@ def test_where_there_is_no_gpu_nothing_is_changed(given: str | None, machine: Ma
     machine.ids = []
     for name in "abc":
         machine.start(name, **({} if given is None else {"CUDA_VISIBLE_DEVICES": given}))
-    wait_for(lambda: machine.running() == dict.fromkeys("abc", given))
+    wait_for(lambda: len(machine.running()) == 3)
+    assert machine.running() == dict.fromkeys("abc", given)
 
 
 def test_the_users_own_choice_of_gpus_is_kept(machine: Machine) -> None:
@@ -225,7 +226,8 @@ def test_a_slurm_job_with_one_gpu_a_share_of_one_or_none_keeps_what_it_has(machi
         machine.start(name, SLURM_JOB_ID=job, CUDA_VISIBLE_DEVICES="1")
     machine.start("share", gpu=0, SLURM_JOB_ID=job, CUDA_VISIBLE_DEVICES="1")
     machine.start("none", SLURM_JOB_ID=job)
-    wait_for(lambda: machine.running() == {**dict.fromkeys("abc", "1"), "share": "1", "none": None})
+    wait_for(lambda: len(machine.running()) == 5)
+    assert machine.running() == {**dict.fromkeys("abc", "1"), "share": "1", "none": None}
 
 
 def test_in_a_slurm_job_with_several_gpus_each_has_one_job_whatever_other_slurm_jobs_do(machine: Machine) -> None:
