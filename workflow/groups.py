@@ -14,8 +14,8 @@ from stages.core.files import digest
 
 
 def attack_id(attack: Attack) -> str:
-    """An attack's identity: its kind and eight hex digits of everything but its label."""
-    return f"{attack.kind}-{digest(attack.model_dump(mode='json', exclude={'label'}))}"
+    """An attack's identity: its kind and eight hex digits of everything that can change its outcomes."""
+    return f"{attack.kind}-{digest(attack.identity())}"
 
 
 def attack_groups(wanted: dict[str, Attack], separate: list[str], folder: Path) -> dict[str, dict[str, Attack]]:
@@ -37,7 +37,7 @@ def _finished(folder: Path) -> dict[str, dict[str, Attack]]:
     for path in sorted(folder.glob("attacks-*.json")):
         try:
             attacks = json.loads(path.read_text(encoding="utf-8"))["settings"]["attacks"]
-            found[path.stem] = {key: Attack.model_validate(attack) for key, attack in attacks.items()}
+            found[path.stem] = {key: Attack.revived(attack) for key, attack in attacks.items()}
         except (OSError, ValueError, KeyError, TypeError, ValidationError):
             continue
     return found

@@ -1,7 +1,8 @@
 """From an experiment to its runs: what each job reads, writes and depends on, and where it lies.
 
 A run's folder is named for people and for identity: method, what differs from its preset, and eight hex digits of
-every setting that can change its result. Where files come from (folder, mirror) and titles are no part of it.
+every setting that can change its result, in a canonical form that later options leave as it is (stages.core.section).
+Where files come from (folder, mirror) and titles are no part of it.
 `code` of a job chains the digests of its own code and of all jobs before it, so that a rerun that was cut short
 between two stages is never taken for fresh.
 """
@@ -83,59 +84,62 @@ class Planner:
     def data(self, dataset: str) -> tuple[str, Job]:
         """The job that prepares a data set's images."""
         settings = self.experiment.datasets[dataset].data
-        identity = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
-        key = f"{dataset}-{digest(identity)}"
+        given = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
+        key = f"{dataset}-{digest(settings.identity())}"
         folder = f"results/data/{key}"
         self.plan.locations[key] = settings.model_dump(mode="json", include={"folder", "mirror"})
         job = Job(
             folder,
-            canonical_json(identity),
+            canonical_json(given),
             code_digest(DATA_MODULES),
             {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
             DATA_MODULES,
         )
         return key, self.plan.data.setdefault(key, job)
 
-    def embed(self, dataset: str) -> tuple[str, Job]:
+    def embed(self, dataset: str, space: str = "features") -> tuple[str, Job]:
         """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
         data_key, data = self.data(dataset)
-        features = self.experiment.datasets[dataset].features
+        features = Features(source="pixels") if space == "pixels" else self.experiment.datasets[dataset].features
         code = data.code
-        inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
-        settings = features.model_dump(mode="json")
+        inputs = {"train": data.path("train.safetensors")}
         if features.source == "moco":
-            trained = Features(moco=features.moco, seed=features.seed).model_dump(mode="json")
-            key = f"{dataset}-{digest([data_key, trained])}"
+            trained = Features(moco=features.moco, seed=features.seed)
+            key = f"{dataset}-{digest([data_key, trained.identity()])}"
             code = _chain(code, code_digest(PRETRAIN_MODULES))
-            wanted = {**inputs, **data.inputs}
-            pretrain = Job(f"results/features/{key}", canonical_json(trained), code, wanted, PRETRAIN_MODULES)
+            wanted = {**inputs, "test": data.path("test.safetensors"), **data.inputs}
+            settings = canonical_json(trained.model_dump(mode="json"))
+            pretrain = Job(f"results/features/{key}", settings, code, wanted, PRETRAIN_MODULES)
             self.plan.pretrain.setdefault(key, pretrain)
-            inputs = {"train": inputs["train"], "encoder": pretrain.path("encoder.safetensors")}
-        else:
-            inputs = {"train": inputs["train"]}
+            inputs["encoder"] = pretrain.path("encoder.safetensors")
         code = _chain(code, code_digest(EMBED_MODULES))
-        key = f"{dataset}-{features.embedding}-{digest([data_key, settings])}"
-        job = Job(f"results/features/{key}", canonical_json(settings), code, inputs, EMBED_MODULES)
+        what = "pixels" if features.source == "pixels" else features.embedding
+        key = f"{dataset}-{what}-{digest([data_key, features.identity()])}"
+        settings = canonical_json(features.model_dump(mode="json"))
+        job = Job(f"results/features/{key}", settings, code, inputs, EMBED_MODULES)
         return key, self.plan.embed.setdefault(key, job)
 
-    def neighbors(self, dataset: str) -> tuple[str, Job]:
+    def neighbors(self, dataset: str, space: str = "features") -> tuple[str, Job]:
         """The jobs that index and search a data set's embeddings."""
-        embed_key, embed = self.embed(dataset)
-        settings = self.experiment.datasets[dataset].neighbors.model_dump(mode="json")
-        key = f"{dataset}-{digest([embed_key, settings])}"
+        embed_key, embed = self.embed(dataset, space)
+        search = self.experiment.datasets[dataset].neighbors
+        key = f"{dataset}-{digest([embed_key, search.identity()])}"
         code = _chain(embed.code, code_digest(NEIGHBORS_MODULES))
         inputs = {"embeddings": embed.path("embeddings.parquet"), "train": embed.inputs["train"]}
-        job = Job(f"results/neighbors/{key}", canonical_json(settings), code, inputs, NEIGHBORS_MODULES)
+        settings = canonical_json(search.model_dump(mode="json"))
+        job = Job(f"results/neighbors/{key}", settings, code, inputs, NEIGHBORS_MODULES)
         return key, self.plan.neighbors.setdefault(key, job)
 
-    def structure(self, dataset: str, choice: StructureChoice) -> tuple[str, Job]:
-        """The job that makes structure vectors."""
-        neighbors_key, neighbors = self.neighbors(dataset)
-        settings = choice.model_dump(mode="json")
-        key = f"{dataset}-{choice.kind}-m{choice.m}-{digest([neighbors_key, settings])}"
+    def structure(self, dataset: str, choice: StructureChoice, held_out: int) -> tuple[str, Job]:
+        """The job that makes structure vectors; images held out are nobody's companion."""
+        neighbors_key, neighbors = self.neighbors(dataset, choice.space)
+        settings = choice.structure(held_out)
+        kind = choice.kind if choice.vector == "distances" else f"{choice.kind}-{choice.vector}"
+        key = f"{dataset}-{kind}-m{choice.m}-{digest([neighbors_key, settings.identity()])}"
         code = _chain(neighbors.code, code_digest(STRUCTURE_MODULES))
         inputs = {"neighbors": neighbors.path("neighbors.parquet"), "embeddings": neighbors.inputs["embeddings"]}
-        job = Job(f"results/structure/{key}", canonical_json(settings), code, inputs, STRUCTURE_MODULES)
+        given = canonical_json(settings.model_dump(mode="json"))
+        job = Job(f"results/structure/{key}", given, code, inputs, STRUCTURE_MODULES)
         return key, self.plan.structure.setdefault(key, job)
 
     def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> tuple[str, TrainJob]:
@@ -149,11 +153,11 @@ class Planner:
         data_key, data = self.data(dataset)
         inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
         code, identity = [data.code, code_digest(_method_modules(method))], [data_key]
-        choices = {"monitor": monitor.structure.model_copy(update={"held_out": held_out})}
+        choices: dict[str, StructureChoice] = {"monitor": monitor.structure}
         if method.lsp is not None:
-            choices["structure"] = method.lsp.structure(held_out)
+            choices["structure"] = method.lsp
         for use, choice in choices.items():
-            key, structure = self.structure(dataset, choice)
+            key, structure = self.structure(dataset, choice, held_out)
             inputs[use] = structure.path("structure.parquet")
             code.append(structure.code)
             identity.append(key)
@@ -165,13 +169,13 @@ class Planner:
         untitled = method.model_copy(update={"title": ""})
         settings = TrainSettings(
             method=untitled, recipe=recipe, model=section.model, augment=augment, monitor=monitor, seed=seed
-        ).model_dump(mode="json")
+        )
         differences = _differences(method, experiment.preset(name))
-        folder = _run_name(name, differences, digest([identity, {**settings, "seed": None}]))
+        folder = _run_name(name, differences, digest([identity, {**settings.identity(), "seed": None}]))
         key = f"{dataset}/{folder}/seed{seed}"
         job = TrainJob(
             folder=f"results/train/{key}",
-            settings=canonical_json(settings),
+            settings=canonical_json(settings.model_dump(mode="json")),
             code=_chain(*code),
             inputs=inputs,
             modules=_method_modules(method),

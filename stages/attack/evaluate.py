@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
 from stages.attack.state import Finished
 from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
-from stages.core.components import declares, module_name
+from stages.core.components import module_name
 from stages.core.config import Attack
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest
@@ -78,7 +78,7 @@ def attack_function(kind: str) -> AttackFunction:
 
 
 def resolve_attacks(attacks: dict[str, Attack]) -> dict[str, Attack]:
-    """The attacks with all options filled in; ConfigError for none, an unknown option or a wrong bound."""
+    """The attacks with all options filled in; ConfigError for none or an unknown option."""
     if not attacks:
         raise ConfigError("attacks: empty; name at least one, e.g. {pgd: {kind: pgd}}")
     resolved: dict[str, Attack] = {}
@@ -87,10 +87,6 @@ def resolve_attacks(attacks: dict[str, Attack]) -> dict[str, Attack]:
             resolved[name] = attack.resolved()
         except ValueError as error:
             raise ConfigError(f"attacks.{name}: {error}") from error
-        unbounded = declares("attacks", attack.kind, "UNBOUNDED")
-        if attack.bounded is unbounded:
-            held, cure = ("not held", "false") if unbounded else ("held", "true")
-            raise ConfigError(f"attacks.{name}: {attack.kind} is {held} to epsilon; write bounded: {cure}")
     return resolved
 
 

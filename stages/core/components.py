@@ -83,18 +83,19 @@ def settings_of(kind: str, name: str) -> dict[str, Setting]:
 
 
 @cache
-def declares(kind: str, name: str, constant: str) -> bool:
-    """Whether a component's file says `constant = True` at its top level (ADVERSARIAL, NEEDS_HELPER)."""
+def constant(kind: str, name: str, what: str) -> Any:
+    """The literal that a component's file gives to a constant at its top level, or None."""
     settings_of(kind, name)
     tree = ast.parse((ROOT / FOLDERS[kind] / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
-    return any(
-        isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id == constant
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is True
-        for node in tree.body
-    )
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == what:
+            return ast.literal_eval(node.value)
+    return None
+
+
+def declares(kind: str, name: str, what: str) -> bool:
+    """Whether a component's file says `what = True` at its top level (ADVERSARIAL, NEEDS_HELPER, UNBOUNDED)."""
+    return constant(kind, name, what) is True
 
 
 def resolve(kind: str, component: Component) -> Component:
@@ -108,6 +109,15 @@ def resolve(kind: str, component: Component) -> Component:
         for key, setting in settings.items()
     }
     return Component(name=component.name, settings=values)
+
+
+def settings_identity(kind: str, component: Component) -> dict[str, Any]:
+    """The settings that names are hashed from (see stages.core.section).
+
+    A file whose settings grew says ADDED = {setting: the value that all earlier runs had}: there it is left out.
+    """
+    added = constant(kind, component.name, "ADDED") or {}
+    return {key: value for key, value in component.settings.items() if key not in added or value != added[key]}
 
 
 def nearest(word: str, words: list[str]) -> str:

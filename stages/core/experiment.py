@@ -18,11 +18,11 @@ from stages.core.config import (
     Name,
     NeighborSearch,
     Recipe,
-    Section,
 )
 from stages.core.errors import ConfigError
 from stages.core.explain import explain
 from stages.core.presets import PRESETS
+from stages.core.section import Section
 
 MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 

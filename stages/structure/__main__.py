@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.core.artifacts import Structure, read_embeddings, read_neighbors, write_structure
-from stages.core.config import StructureChoice
+from stages.core.config import StructureSettings
 from stages.core.device import prepare
 from stages.core.progress import say
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     command_line.add_argument("--structure", type=Path, required=True, help="where companions and P_x (Parquet) go")
     arguments = command_line.parse_args(argv)
     with one_line_errors():
-        settings = load_settings(arguments.settings, StructureChoice)
+        settings = load_settings(arguments.settings, StructureSettings)
         device = prepare(arguments.device, arguments.threads, settings.seed)
         with recorded(
             arguments.manifest,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from stages.core.artifacts import Neighbors
-from stages.core.config import StructureChoice
+from stages.core.config import StructureSettings
 from stages.core.errors import ConfigError, StageError
 from stages.core.split import held_out_mask
 
@@ -12,7 +12,7 @@ NUMBERS_AT_ONCE = 2**23
 """Float64 differences held in memory at a time: 64 MiB."""
 
 
-def companions(choice: StructureChoice, searched: Neighbors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+def companions(choice: StructureSettings, searched: Neighbors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
     """(ids, Euclidean distances), both (N, m), of every anchor's companions; embeddings: (N, D) float32.
 
     local: the nearest m of the searched lists. global: m distinct others by `choice.seed`, in the order drawn.

@@ -22,9 +22,10 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from stages.core.config import Number, Section
+from stages.core.config import Number
 from stages.core.errors import ArtifactError
 from stages.core.explain import explain
+from stages.core.section import Section
 
 PAPER = Path(__file__).with_name("paper.csv")
 Key = tuple[str, str, str, str, str]

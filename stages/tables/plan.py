@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from stages.core.config import CountOrZero, Name, Section
+from stages.core.config import CountOrZero, Name
+from stages.core.section import Section
 
 
 class Outcome(Section):

@@ -63,7 +63,7 @@ def test_audit_catches_an_image_out_of_the_box_even_unbounded(model: nn.Module, 
     images = torch.full((3, 3, 8, 8), 0.5)
     x_adv = images.clone()
     x_adv[2, 1, 3, 3] = value
-    unbounded = attack("cw", bounded=False)
+    unbounded = attack("cw")
     with pytest.raises(AuditError, match=r"attack 'x', image 7: pixel .* lies out of the box \[0, 1\]"):
         audit(model, "x", unbounded, images, x_adv, torch.zeros(3), first=5)
 
@@ -71,7 +71,7 @@ def test_audit_catches_an_image_out_of_the_box_even_unbounded(model: nn.Module, 
 def test_audit_lets_an_unbounded_attack_leave_the_ball_and_holds_clean_to_the_image(model: nn.Module) -> None:
     images = torch.full((3, 3, 8, 8), 0.5)
     moved = images + 0.01
-    assert float(audit(model, "x", attack("cw", bounded=False), images, moved, torch.zeros(3), 0).linf.max()) > 0.009
+    assert float(audit(model, "x", attack("cw"), images, moved, torch.zeros(3), 0).linf.max()) > 0.009
     with pytest.raises(AuditError, match="exceeds epsilon 0"):
         audit(model, "x", attack("clean"), images, moved, torch.zeros(3), 0)
 
@@ -85,7 +85,7 @@ def test_audit_refuses_another_shape(model: nn.Module) -> None:
 def test_robust_means_right_on_the_clean_and_on_the_adversarial_image(model: nn.Module, test_set: ImageSet) -> None:
     images, labels = pixels(test_set), test_set.labels
     x_adv = images.flip(0)
-    found = audit(model, "x", attack("cw", bounded=False), images, x_adv, labels, 0)
+    found = audit(model, "x", attack("cw"), images, x_adv, labels, 0)
     with torch.no_grad():
         clean, adversarial = model(images).argmax(1), model(x_adv).argmax(1)
     assert torch.equal(found.clean_prediction, clean)
@@ -208,8 +208,6 @@ def test_a_random_start_depends_on_seed_and_name_and_on_nothing_else(model: nn.M
         ({}, "name at least one"),
         ({"a": {"kind": "pgdd"}}, r"attacks\.a: 'pgdd' is none of the attacks \(did you mean 'pgd'\?\)"),
         ({"a": {"kind": "pgd", "options": {"step": 3}}}, r"did you mean 'steps'"),
-        ({"a": {"kind": "cw"}}, "not held to epsilon; write bounded: false"),
-        ({"a": {"kind": "pgd", "bounded": False}}, "is held to epsilon; write bounded: true"),
     ],
 )
 def test_settings_that_cannot_run_are_refused(attacks: dict[str, dict[str, object]], message: str) -> None:

@@ -22,7 +22,7 @@ ATTACKS: dict[str, Any] = {
     "none": {"kind": "clean"},
     "pgd-2": {"kind": "pgd", "epsilon": "2/255", "options": {"steps": 2}, "images": 5, "batch_size": 2},
     "fgsm": {"kind": "fgsm", "norm": "l2", "epsilon": 4},
-    "cw": {"kind": "cw", "bounded": False, "options": {"steps": 3, "c": 1}, "images": 4},
+    "cw": {"kind": "cw", "options": {"steps": 3, "c": 1}, "images": 4},
 }
 
 

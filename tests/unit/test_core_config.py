@@ -8,7 +8,16 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from stages.core import components
-from stages.core.components import Component, ComponentError, declares, known, module_name, resolve, settings_of
+from stages.core.components import (
+    Component,
+    ComponentError,
+    constant,
+    declares,
+    known,
+    module_name,
+    resolve,
+    settings_of,
+)
 from stages.core.config import AttackSettings, Method, Moco, Recipe, TrainSettings
 from stages.core.experiment import Experiment, merge
 from stages.core.explain import explain
@@ -145,7 +154,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / "stages/train/objectives"
     made.mkdir(parents=True)
     monkeypatch.setattr(components, "ROOT", tmp_path)
-    for cached in (settings_of, declares):
+    for cached in (settings_of, constant):
         cached.cache_clear()
     return made
 
@@ -153,7 +162,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _own_caches(monkeypatch: pytest.MonkeyPatch) -> Any:
     yield
-    for cached in (settings_of, declares):
+    for cached in (settings_of, constant):
         cached.cache_clear()
 
 

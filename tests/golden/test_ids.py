@@ -1,0 +1,90 @@
+"""Names survive growth: every id of the first two experiments is what it was when their outcomes were made."""
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from stages.core.components import Component, settings_identity
+from stages.core.config import Attack, Lsp
+from stages.core.section import Section
+from workflow.load import load_experiment
+from workflow.plan import make_plan
+from workflow.runs import Plan
+
+IDS = Path(__file__).with_name("ids")
+ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ("digits", "cifar10-jpeg-small")
+STAGES = ("data", "pretrain", "embed", "neighbors", "structure", "train", "attack")
+
+
+def plan_of(path: Path) -> Plan:
+    return make_plan(load_experiment([path], ROOT / "config.yaml"), Path("no results here"))
+
+
+def ids_of(plan: Plan) -> dict[str, list[str]]:
+    ids = {stage: sorted(getattr(plan, stage)) for stage in STAGES}
+    return ids | {
+        "attacks": sorted({key for job in plan.attack.values() for key in json.loads(job.settings)["attacks"]})
+    }
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_id_is_what_it_was(experiment: str) -> None:
+    assert ids_of(plan_of(IDS / f"{experiment}.yaml")) == json.loads((IDS / f"{experiment}.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("experiment", "path"),
+    [("digits", "config.yaml"), ("cifar10-jpeg-small", "workflow/experiments/cifar10-jpeg-small.yaml")],
+)
+def test_the_experiments_as_they_are_now_name_their_methods_runs_and_attacks_as_then(
+    experiment: str, path: str
+) -> None:
+    then, now = json.loads((IDS / f"{experiment}.json").read_text()), ids_of(plan_of(ROOT / path))
+    assert set(now["data"] + now["pretrain"] + now["embed"] + now["neighbors"]) <= set(
+        then["data"] + then["pretrain"] + then["embed"] + then["neighbors"]
+    )
+    assert {*then["attacks"]} == {*now["attacks"]}
+    plain = {run for run in then["train"] if run.split("/")[1].rpartition("-")[0] in METHODS}
+    assert len(plain) == len(METHODS)
+    assert plain <= set(now["train"])
+
+
+METHODS = {
+    *("vanilla", "mixup", "augmix", "lsp", "at", "trades", "mart", "hat", "hat-helper", "lsp-plus"),
+}
+
+
+class Grown(Section):
+    """A section whose third option came later, whose second was once called `old`, and that has lost a knob."""
+
+    ADDED: ClassVar = {"later": 0}
+    RENAMED: ClassVar = {"new": "old"}
+    REMOVED: ClassVar = {"knob": False}
+    kept: int = 1
+    new: int = 2
+    later: int = 5
+
+
+def test_the_canonical_form_leaves_out_what_came_later_and_keeps_what_has_gone() -> None:
+    assert Grown(later=0).identity() == {"kept": 1, "old": 2, "knob": False}
+    assert Grown().identity() == {"kept": 1, "old": 2, "knob": False, "later": 5}
+
+
+def test_a_record_of_any_version_is_revived_to_what_it_meant() -> None:
+    assert Grown.revived({"kept": 3, "old": 4, "knob": False}) == Grown(kept=3, new=4, later=0)
+    assert Grown.revived({"kept": 3, "new": 4, "later": 6}) == Grown(kept=3, new=4, later=6)
+
+
+def test_an_attack_on_all_images_has_one_name_whatever_its_subset() -> None:
+    names = [Attack(kind="pgd", images=n, subset=s).identity() for n in (None, 5) for s in ("first", "stratified")]
+    assert names[0] == names[1]
+    assert names[2] != names[3]
+
+
+def test_an_option_at_its_first_value_names_nothing() -> None:
+    assert Lsp(logits="plain").identity() == Lsp().identity() != Lsp(logits="standardized").identity()
+    pgd = Component(name="pgd", settings={"steps": 3})
+    assert settings_identity("attacks", pgd) == {"steps": 3}
