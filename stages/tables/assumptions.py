@@ -20,6 +20,11 @@ from stages.core.stage import load_settings, one_line_errors, parser, recorded
 CATALOG = Path(__file__).with_name("assumptions.yaml")
 PIXEL_LEVELS = 255
 OWN = "this experiment's own"
+READING = (
+    "Each line says what the paper (arXiv 2303.16861) leaves open, **what this experiment uses**, and where that comes "
+    "from. The list is generated from the experiment's settings; the manifests of its runs hold them in full. Where "
+    "another way is named, a table of `workflow/experiments/sensitivity.yaml` runs it."
+)
 
 
 class Experiment(Section):
@@ -78,12 +83,7 @@ def read_catalog(path: Path = CATALOG) -> list[Topic]:
 
 def document(experiment: Experiment, topics: list[Topic]) -> str:
     """The Markdown: departures from what the paper says, then what it leaves open, topic by topic."""
-    parts = [
-        f"# What `{experiment.experiment}` assumes\n\n{experiment.title}\n\nEach line says what the paper "
-        "(arXiv 2303.16861) leaves open, **what this experiment uses**, and where that comes from. It is generated from "
-        "the experiment's settings; a run's manifest holds them in full. `sensitivity.yaml` runs the choices that it "
-        "is named with the other way."
-    ]
+    parts = [f"# What `{experiment.experiment}` assumes", experiment.title, READING]
     for topic in topics:
         lines = [line for entry in topic.entries for line in _lines(entry, experiment)]
         departures = any(entry.says for entry in topic.entries)
@@ -115,7 +115,7 @@ def _lines(entry: Entry, experiment: Experiment) -> Iterator[str]:
         told = "; ".join(filter(None, details))
         shown.append(f"**{used}**" + (f" ({told})" if told else ""))
     said = "; ".join(shown) + (f" ({origins.pop()})" if len(origins) == 1 and "" not in origins else "")
-    also = f" Other way: `{entry.sensitivity}` in sensitivity.yaml." if entry.sensitivity else ""
+    also = f" Another way: `{entry.sensitivity}`." if entry.sensitivity else ""
     yield f"- {entry.says or entry.open}: {said}.{also}"
 
 
