@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from stages.core.components import ComponentError, declares, nearest
 from stages.core.config import (
@@ -69,7 +69,7 @@ class Resources(Section):
 class Experiment(Section):
     """A whole experiment file."""
 
-    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/")
+    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/, with overlays below it")
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[CountOrZero] = Field(default=[0], min_length=1)
@@ -86,6 +86,18 @@ class Experiment(Section):
     monitor: Monitor = Monitor()
     tables: dict[Name, Table] = Field(min_length=1)
     resources: dict[str, Resources] = Field(default_factory=dict)
+    _variant: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """Where its tables lie below results/tables/: its name, and below it what overlays make of it."""
+        return f"{self.experiment}/{self._variant}" if self._variant else self.experiment
+
+    def as_variant(self, name: str) -> "Experiment":
+        """The experiment as overlays have changed it, with their name; '' for the experiment alone."""
+        changed = self.model_copy()
+        changed._variant = name
+        return changed
 
     def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
         """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""

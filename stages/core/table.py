@@ -10,6 +10,7 @@ from stages.core.section import Section
 
 MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 SYMBOLS = {"lsp.weight": "λ"}
+PAPER_VARIES = {4: "lsp.discrepancy", 5: "lsp.m", 6: "lsp.weight"}
 
 
 class Choice(NamedTuple):
@@ -75,6 +76,9 @@ class Table(Section):
             raise ValueError("a table needs either `methods`, with or without `vary`, or `rows`")
         if self.rows and self.vary:
             raise ValueError("`vary` goes with `methods`; a row of `rows` says what differs under `set`")
+        theirs = PAPER_VARIES.get(self.paper or 0)
+        if theirs and self.vary and set(self.vary) != {theirs}:
+            raise ValueError(f"Table {self.paper} of the paper varies {theirs} alone; leave out `paper`, or vary that")
         return self
 
     def names(self) -> list[str]:
