@@ -10,6 +10,7 @@ sys.path.insert(0, workflow.basedir)
 
 from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, packed_json
+from workflow.assumptions import assumed, assumptions_code
 from workflow.devices import gpu_slots
 from workflow.load import load_experiment
 from workflow.plan import make_plan

@@ -2,20 +2,28 @@
 
 from typing import Any
 
+from stages.core.code import ROOT, code_digest
 from stages.core.experiment import Experiment
+from stages.core.files import digest, sha256_file
+
+CATALOG = ROOT / "stages/tables/assumptions.yaml"
+
+
+def assumptions_code() -> str:
+    """The digest of what turns these settings into the list: the stage's code and the catalog."""
+    return digest([code_digest(["stages.tables.assumptions"]), sha256_file(CATALOG)], 16)
 
 
 def assumed(experiment: Experiment) -> dict[str, Any]:
     """Settings of every method on every data set of the tables, without what a table varies, and of every attack."""
-    pairs: dict[tuple[str, str], None] = {}
-    for table in experiment.tables.values():
-        for row in table.listed():
-            pairs.setdefault((row.dataset, row.method))
+    shown = [
+        (dataset, name) for table in experiment.tables.values() for dataset in table.datasets for name in table.names()
+    ]
     return {
         "experiment": experiment.experiment,
         "title": experiment.title,
         "seeds": len(experiment.seeds),
-        "runs": [_run(experiment, dataset, method) for dataset, method in pairs],
+        "runs": [_run(experiment, dataset, method) for dataset, method in dict.fromkeys(shown)],
         "attacks": [attack for key in experiment.attacks if (attack := _attack(experiment, key))["tables"]],
     }
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from stages.core.files import packed_json
+from workflow.assumptions import assumed
 from workflow.commands import experiment_of, run
 from workflow.plan import make_plan
 
@@ -15,6 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     for name, table in make_plan(experiment).tables.items():
         command = [sys.executable, "-m", "stages.tables", "--settings", packed_json(table), "--root", "."]
         subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
+    command = [sys.executable, "-m", "stages.tables.assumptions", "--settings", packed_json(assumed(experiment))]
+    subprocess.run([*command, "--out", f"{out}/assumptions.md", "--manifest", f"{out}/assumptions.json"], check=True)
     print(f"tables: {out}/")
 
 

@@ -96,4 +96,5 @@ def table_inputs(wildcards):
 def table_files():
     """What `all` asks for."""
     endings = {"table": ("csv", "tex"), "losses": ("png", "pdf")}
-    return [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    made = [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    return [*made, f"{TABLES}/assumptions.md"]

@@ -2,6 +2,7 @@
 localrules:
     table,
     figure,
+    assumptions,
 
 
 rule table:
@@ -42,3 +43,26 @@ use rule table as figure with:
         manifest=f"{TABLES}/{{table}}.json",
     wildcard_constraints:
         table=tables_of("losses"),
+
+
+rule assumptions:
+    output:
+        listed=f"{TABLES}/assumptions.md",
+        manifest=f"{TABLES}/assumptions.json",
+    log:
+        f"{TABLE_LOGS}/assumptions.log",
+    benchmark:
+        f"{TABLE_LOGS}/assumptions.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: asks("tables", "threads")
+    resources:
+        mem_mb=asks("tables", "mem_mb"),
+        runtime=asks("tables", "runtime"),
+        gpu=asks("tables", "gpu"),
+    params:
+        settings=packed_json(assumed(experiment)),
+        code=assumptions_code(),
+    shell:
+        start("tables", "tables.assumptions") + " --settings {params.settings:q}"
+        " --out {output.listed} --manifest {output.manifest}"
