@@ -13,6 +13,7 @@ from stages.attack.library import NORMS, as_library_sees, draw_seed, require_tar
 from stages.core.threat import Threat
 
 TARGETS = 9
+LEAST_CLASSES = 4
 
 
 def autoattack(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
