@@ -142,7 +142,7 @@ def _type(node: ast.expr) -> Any:
 
 def _bounds(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Field" and not node.args:
-        bounds = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+        bounds = {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
         if all(name in BOUNDS for name in bounds):
             return Field(**bounds)
     raise ValueError(f"`{ast.unparse(node)}` is no Field(…) of {', '.join(BOUNDS)}")
