@@ -24,7 +24,7 @@ def autoattack(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat,
     if threat.epsilon == 0:
         return images.clone()
     with as_library_sees(model) as frozen:
-        targets = min(TARGETS, require_targets(frozen, images))
+        targets = min(TARGETS, require_targets(frozen, images, LEAST_CLASSES))
         ensemble = AutoAttack(
             frozen,
             norm=NORMS[threat.norm],

@@ -26,7 +26,7 @@ def autoattack_torchattacks(
             norm=NORMS[threat.norm],
             eps=threat.epsilon,
             version="standard",
-            n_classes=require_targets(frozen, images) + 1,
+            n_classes=require_targets(frozen, images, LEAST_CLASSES) + 1,
             seed=draw_seed(generator),
         )
         return ensemble(images, labels).detach()
