@@ -27,6 +27,7 @@ from stages.core.explain import explain, located
 from stages.core.known import check_attack, check_augment, check_data, check_training, known, wide_steps
 from stages.core.presets import PRESETS
 from stages.core.section import Section
+from stages.core.signatures import shortened
 
 MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
@@ -129,10 +130,10 @@ class Experiment(Section):
     def _merged(self, name: str) -> dict[str, Any]:
         own = dict(self.methods.get(name, {}))
         preset = own.pop("preset", name)
+        if not isinstance(preset, str):
+            raise ConfigError(f"methods.{name}.preset: the name of a method is needed (given: {shortened(preset)})")
         if preset not in PRESETS and (preset != name or not own):
-            raise ConfigError(
-                f"methods.{name}: '{preset}' is no method {nearest(str(preset), [*PRESETS, *self.methods])}"
-            )
+            raise ConfigError(f"methods.{name}: '{preset}' is no method {nearest(preset, [*PRESETS, *self.methods])}")
         title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
         return {**merge(PRESETS.get(preset, {}), own), "title": title}
 

@@ -1,11 +1,13 @@
 """Numbers as a config may write them - 0.1, 1e-1 (a string to YAML 1.1), 8/255 - with their bounds."""
 
 import math
+import re
 from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+LEADING_ZERO = re.compile(r"[-+]?0\d")
 MOST = 2**31 - 1
 """No count is larger: 2,147,483,647."""
 
@@ -16,6 +18,8 @@ def parse_any_number(value: Any) -> Any:
         raise ValueError("a number is needed, not true or false")
     if isinstance(value, str):
         word = value.replace(" ", "")
+        if LEADING_ZERO.match(word):
+            raise ValueError(f"'{value}' has a leading zero, which is octal to some; leave it out")
         try:
             value = float(word) if word.lstrip("+-") in ("inf", ".inf") else float(Fraction(word))
         except (ValueError, ArithmeticError) as error:

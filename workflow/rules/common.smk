@@ -4,6 +4,8 @@ DOWNLOADS = experiment.downloads
 LOCATIONS = canonical_json(plan.locations)
 TABLES = f"results/tables/{experiment.experiment}"
 RESUME = "results/resume"
+# Snakemake takes braces in this path for wildcards, unless they are doubled.
+CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
 TABLE_LOGS = f"logs/tables/{experiment.experiment}"
 
 

@@ -19,7 +19,7 @@ rule table:
     wildcard_constraints:
         table=tables_of("table"),
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("tables", "threads")
     resources:
         mem_mb=asks("tables", "mem_mb"),
