@@ -6,9 +6,12 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+# Jobs run in the working directory, which `--directory` may put elsewhere; they find the code by this.
 sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
 from stages.core.errors import ConfigError
+from stages.core.experiment import remarks
 from stages.core.files import canonical_json, packed_json
 from workflow.assumptions import assumed, assumptions_code
 from workflow.devices import gpu_slots
@@ -26,6 +29,9 @@ try:
     plan = make_plan(experiment)
 except ConfigError as error:
     sys.exit(f"config error: {error}")
+if workflow.is_main_process:
+    for remark in remarks(experiment):
+        print(f"config warning: {remark}", file=sys.stderr)
 
 
 include: "workflow/rules/common.smk"

@@ -12,45 +12,23 @@ from stages.core.errors import ConfigError
 from stages.core.experiment import Experiment, check, merge
 from stages.core.explain import explain
 from stages.core.files import digest
+from stages.core.signatures import shortened
+from workflow.reading import read_yaml
 
 MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
 PLACES = ("folder", "mirror")
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise ConfigError(f"{self.name}, line {line}: key '{key}' stands here twice; keep one")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; ConfigError for one that is missing, malformed, or holds a key twice."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            loaded = yaml.load(stream, _StrictLoader)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such config file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path}: a mapping of keys to values is needed")
-    return loaded
-
-
-def _on_its_base(path: Path) -> dict[str, Any]:
+def _on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: `base` leads back to it; name another file, or leave base out")
     content = read_yaml(path)
     base = content.pop("base", None)
-    return content if base is None else merge(_on_its_base(path.parent / str(base)), content)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base: the name of a file beside it is needed (given: {shortened(base)})")
+    return merge(_on_its_base(path.parent / base, (*above, path.resolve())), content)
 
 
 def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, Any] | None = None) -> Experiment:
@@ -68,6 +46,7 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
             own, overlays = content, []
         else:
             overlays.append((path.stem, content))
+    alone = not own
     own = own or read_yaml(default)
     overlays += [("config", overrides)] if overrides else []
     merged = own
@@ -76,9 +55,11 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     merged = _without_null_tables(merged)
     try:
         experiment = Experiment.model_validate(merged)
+        check(experiment)
     except ValidationError as error:
-        raise ConfigError(explain(error, Experiment)) from error
-    check(experiment)
+        raise ConfigError(explain(error, Experiment) + _laid_on(default, files, alone)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
     return experiment.as_variant(_variant([stem for stem, _ in overlays], own, merged))
 
 
@@ -110,3 +91,11 @@ def _unplaced(dataset: Any) -> Any:
     if not isinstance(data, dict):
         return dataset
     return {**dataset, "data": {key: value for key, value in data.items() if key not in PLACES}}
+
+
+def _laid_on(default: Path, files: Sequence[Path], alone: bool) -> str:
+    """What a fault may come from where overlays were given without an experiment."""
+    if not alone or not files:
+        return ""
+    names = " ".join(path.name for path in files)
+    return f" ({names} has no key `experiment` and so lies on {default.name}; name its experiment's file before it)"

@@ -78,9 +78,7 @@ def attack_function(kind: str) -> AttackFunction:
 
 
 def resolve_attacks(attacks: dict[str, Attack]) -> dict[str, Attack]:
-    """The attacks with all options filled in; ConfigError for none or an unknown option."""
-    if not attacks:
-        raise ConfigError("attacks: empty; name at least one, e.g. {pgd: {kind: pgd}}")
+    """The attacks with all options filled in; ConfigError for an unknown option."""
     resolved: dict[str, Attack] = {}
     for name, attack in attacks.items():
         try:

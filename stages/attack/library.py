@@ -14,7 +14,6 @@ from stages.core.errors import ConfigError
 from stages.core.perturb import evaluating, without_parameter_gradients
 
 NORMS = {"linf": "Linf", "l2": "L2"}
-LEAST_CLASSES = 4
 
 
 class Frozen(nn.Module):
@@ -65,13 +64,13 @@ def draw_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**31, (), generator=generator, device=generator.device))
 
 
-def require_targets(model: nn.Module, images: Tensor) -> int:
-    """The number of classes an image can be mistaken for, K - 1; ConfigError where AutoAttack's losses need more."""
+def require_targets(model: nn.Module, images: Tensor, least: int) -> int:
+    """The number of classes an image can be mistaken for, K - 1; ConfigError below `least` classes."""
     with torch.no_grad():
         classes = model(images[:1]).shape[1]
-    if classes < LEAST_CLASSES:
+    if classes < least:
         raise ConfigError(
-            f"AutoAttack's targeted DLR loss needs {LEAST_CLASSES} classes or more and the model has {classes}; "
+            f"AutoAttack's targeted DLR loss needs {least} classes or more and the model has {classes}; "
             "use pgd and margin-pgd with restarts"
         )
     return classes - 1

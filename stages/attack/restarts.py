@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from stages.core.errors import ConfigError
 from stages.core.perturb import PerExampleLoss, evaluating, perturb
 from stages.core.threat import Threat
 
@@ -20,10 +19,8 @@ def best_of_restarts(
     """The best of `restarts` searches for each image: misclassified before not, then the higher loss.
 
     images: (B, C, H, W) in [0, 1]; labels: (B,). Every restart searches the whole batch, so that which starts are
-    drawn never hangs on a verdict. Raises ConfigError where restarts would repeat one search.
+    drawn never hangs on a verdict. Without a random start they would repeat one search, which a config cannot ask for.
     """
-    if restarts > 1 and threat.start == "none":
-        raise ConfigError(f"restarts: {restarts} without a random start repeats one search; set random_start: true")
     best = perturb(model, images, per_example_loss, threat, generator)
     if restarts == 1:
         return best

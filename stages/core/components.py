@@ -1,31 +1,30 @@
 """Objectives, augmentations and attacks as plug-ins: a file is a component, its keyword arguments are its settings.
 
-`stages/train/objectives/trades.py` holds `def trades(..., *, beta: float = 6.0)`; so `objective: trades` is a legal
-config value, `beta` its only setting and 6.0 the default. Signatures are read from the source, so a config is
-checked without importing torch, and a new method is one new file.
+`stages/train/objectives/trades.py` holds `def trades(..., *, beta: NonNegative = 6.0)`; so `objective: trades` is a
+legal config value, `beta` its only setting and 6.0 the default. Files are read and not run (stages.core.signatures), so
+a config is checked without importing torch, and a new method is one new file.
 """
 
 import ast
 import difflib
-import math
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from stages.core.code import ROOT
+from stages.core.signatures import ComponentError, Setting, parsed, read_constant, read_settings
 
 FOLDERS = {
     "objectives": "stages/train/objectives",
     "augmentations": "stages/train/augmentations",
     "attacks": "stages/attack/attacks",
 }
-
-
-class ComponentError(ValueError):
-    """A component or one of its settings is unknown or out of range."""
+POSITIONAL = {
+    "objectives": ("model", "batch", "context"),
+    "augmentations": ("images", "labels", "generator"),
+    "attacks": ("model", "images", "labels", "threat", "generator"),
+}
 
 
 class Component(BaseModel):
@@ -49,15 +48,6 @@ class Component(BaseModel):
         return {"name": self.name, **self.settings}
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One keyword argument: its type (float, int, bool or one of `choices`) and its default."""
-
-    type: str
-    default: Any
-    choices: tuple[str, ...] = ()
-
-
 def known(kind: str) -> list[str]:
     """Names of all components of a kind (a key of FOLDERS)."""
     return sorted(path.stem for path in (ROOT / FOLDERS[kind]).glob("*.py") if not path.stem.startswith("_"))
@@ -68,34 +58,59 @@ def module_name(kind: str, name: str) -> str:
     return f"{FOLDERS[kind].replace('/', '.')}.{name.replace('-', '_')}"
 
 
-@cache
-def settings_of(kind: str, name: str) -> dict[str, Setting]:
-    """A component's settings by name, read from the keyword-only arguments of the function named like its file."""
+def file_name(kind: str, name: str) -> str:
+    """The file of a component, from the project's root."""
+    return f"{FOLDERS[kind]}/{name.replace('-', '_')}.py"
+
+
+def _tree(kind: str, name: str) -> ast.Module:
     stem = name.replace("-", "_")
     if stem not in known(kind):
         raise ComponentError(f"'{name}' is none of the {kind} {nearest(name, known(kind))}")
-    tree = ast.parse((ROOT / FOLDERS[kind] / f"{stem}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == stem:
-            pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-            return {argument.arg: _setting(argument, default) for argument, default in pairs}
-    raise ComponentError(f"{FOLDERS[kind]}/{stem}.py defines no function {stem}")
+    shown = file_name(kind, name)
+    return parsed(ROOT / shown, shown)
+
+
+@cache
+def settings_of(kind: str, name: str) -> dict[str, Setting]:
+    """A component's settings by name, read from the keyword-only arguments of the function named like its file."""
+    return read_settings(_tree(kind, name), name.replace("-", "_"), POSITIONAL[kind], file_name(kind, name))
 
 
 @cache
 def constant(kind: str, name: str, what: str) -> Any:
     """The literal that a component's file gives to a constant at its top level, or None."""
-    settings_of(kind, name)
-    tree = ast.parse((ROOT / FOLDERS[kind] / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == what:
-            return ast.literal_eval(node.value)
-    return None
+    return read_constant(_tree(kind, name), what, file_name(kind, name))
 
 
 def declares(kind: str, name: str, what: str) -> bool:
-    """Whether a component's file says `what = True` at its top level (ADVERSARIAL, NEEDS_HELPER, UNBOUNDED)."""
+    """Whether a component's file says `what = True` at its top level (NEEDS_HELPER, UNBOUNDED)."""
     return constant(kind, name, what) is True
+
+
+def is_adversarial(objective: str) -> bool:
+    """Whether an objective trains on adversarial images; its file has to say so, for what is kept hangs on it."""
+    said = constant("objectives", objective, "ADVERSARIAL")
+    if not isinstance(said, bool):
+        raise ComponentError(
+            f"{file_name('objectives', objective)} does not say whether it trains on adversarial images; write"
+            " `ADVERSARIAL = True` (the best epoch can be kept) or `ADVERSARIAL = False` at its top level"
+        )
+    return said
+
+
+def scores_no_companions(objective: str) -> bool:
+    """Whether every Scored(…) that an objective's file returns says None for the companions' logits."""
+    calls = [
+        node
+        for node in ast.walk(_tree("objectives", objective))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Scored"
+    ]
+    named = [[word.value for word in call.keywords if word.arg == "companion_logits"] for call in calls]
+    given = [found or call.args[2:3] for call, found in zip(calls, named, strict=True)]
+    return bool(given) and all(
+        len(value) == 1 and isinstance(value[0], ast.Constant) and value[0].value is None for value in given
+    )
 
 
 def resolve(kind: str, component: Component) -> Component:
@@ -103,9 +118,9 @@ def resolve(kind: str, component: Component) -> Component:
     settings = settings_of(kind, component.name)
     for key in component.settings:
         if key not in settings:
-            raise ComponentError(f"'{key}' is no setting of {component.name} {nearest(key, list(settings))}")
+            raise ComponentError(f"'{key}' is no setting of {component.name} {nearest(str(key), list(settings))}")
     values = {
-        key: _checked(key, component.settings[key], setting) if key in component.settings else setting.default
+        key: setting.checked(key, component.settings[key]) if key in component.settings else setting.default
         for key, setting in settings.items()
     }
     return Component(name=component.name, settings=values)
@@ -126,42 +141,3 @@ def nearest(word: str, words: list[str]) -> str:
     if close:
         return f"(did you mean '{close[0]}'?)"
     return f"(known: {', '.join(sorted(words)) or 'none'})"
-
-
-def _setting(argument: ast.arg, default: ast.expr | None) -> Setting:
-    annotation = argument.annotation
-    choices: tuple[str, ...] = ()
-    if isinstance(annotation, ast.Subscript):
-        choices = tuple(ast.literal_eval(annotation.slice))
-    if default is None:
-        raise ComponentError(f"keyword argument '{argument.arg}' needs a default")
-    value = (
-        float(Fraction(ast.unparse(default).replace(" ", "")))
-        if isinstance(default, ast.BinOp)
-        else ast.literal_eval(default)
-    )
-    return Setting(
-        type="choice" if choices else ast.unparse(annotation) if annotation else "float", default=value, choices=choices
-    )
-
-
-def _checked(key: str, value: Any, setting: Setting) -> Any:
-    if setting.type == "choice":
-        if value not in setting.choices:
-            raise ComponentError(f"{key}: '{value}' is not one of {', '.join(setting.choices)}")
-        return value
-    if setting.type == "bool":
-        if not isinstance(value, bool):
-            raise ComponentError(f"{key}: {value!r} must be true or false")
-        return value
-    try:
-        number = float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else float(value)
-    except (ValueError, TypeError, ArithmeticError):
-        raise ComponentError(f"{key}: {value!r} is not a number") from None
-    if isinstance(value, bool) or not math.isfinite(number) or number < 0:
-        raise ComponentError(f"{key}: {value!r} must be a finite number, 0 or more")
-    if setting.type == "int":
-        if not number.is_integer() or number < 1:
-            raise ComponentError(f"{key}: {value!r} must be a whole number, 1 or more")
-        return int(number)
-    return number

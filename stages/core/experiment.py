@@ -1,15 +1,17 @@
 """An experiment: data sets, recipes, methods, attacks, and the tables that name runs of them."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
-from stages.core.components import ComponentError, declares, nearest
+from stages.core.components import known as known_components
+from stages.core.components import nearest
 from stages.core.config import (
     Attack,
     Augment,
     Count,
-    CountOrZero,
     Data,
     Features,
     Method,
@@ -18,11 +20,14 @@ from stages.core.config import (
     Name,
     NeighborSearch,
     Recipe,
+    Seed,
 )
 from stages.core.errors import ConfigError
-from stages.core.explain import explain
+from stages.core.explain import explain, located
+from stages.core.known import check_attack, check_augment, check_data, check_training, known, wide_steps
 from stages.core.presets import PRESETS
 from stages.core.section import Section
+from stages.core.signatures import shortened
 from stages.core.table import MethodName, Table
 
 
@@ -72,7 +77,7 @@ class Experiment(Section):
     experiment: Name = Field(description="its name; the tables go to results/tables/<name>/, with overlays below it")
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
-    seeds: list[CountOrZero] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
     jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")
@@ -117,10 +122,10 @@ class Experiment(Section):
     def _merged(self, name: str) -> dict[str, Any]:
         own = dict(self.methods.get(name, {}))
         preset = own.pop("preset", name)
+        if not isinstance(preset, str):
+            raise ConfigError(f"methods.{name}.preset: the name of a method is needed (given: {shortened(preset)})")
         if preset not in PRESETS and (preset != name or not own):
-            raise ConfigError(
-                f"methods.{name}: '{preset}' is no method {nearest(str(preset), [*PRESETS, *self.methods])}"
-            )
+            raise ConfigError(f"methods.{name}: '{preset}' is no method {nearest(preset, [*PRESETS, *self.methods])}")
         title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
         return {**merge(PRESETS.get(preset, {}), own), "title": title}
 
@@ -150,58 +155,104 @@ def _method(name: str, settings: dict[str, Any]) -> Method:
     try:
         return Method.model_validate(settings).resolved()
     except ValidationError as error:
-        raise ConfigError(f"methods.{name}.{explain(error, Method)}") from error
+        raise ConfigError(explain(error, Method, f"methods.{name}")) from error
     except ValueError as error:
-        raise ConfigError(f"methods.{name}: {error}") from error
+        raise ConfigError(located(f"methods.{name}", str(error))) from error
 
 
 def check(experiment: Experiment) -> None:
-    """Raise ConfigError for names that lead nowhere, before any job starts."""
+    """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
     for key, attack in experiment.attacks.items():
-        try:
+        with _faults_at(f"attacks.{key}"):
             attack.resolved()
-        except ValueError as error:
-            raise ConfigError(f"attacks.{key}: {error}") from error
+    for kind in experiment.separate_attacks:
+        if kind not in (kinds := known_components("attacks")):
+            raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
     for key, table in experiment.tables.items():
         where = f"tables.{key}"
-        for kind, names, known in (
+        for kind, names, words in (
             ("datasets", table.datasets, list(experiment.datasets)),
             ("methods", table.names(), [*PRESETS, *experiment.methods]),
             ("attacks", table.attacks, list(experiment.attacks)),
         ):
             for name in names:
-                if name not in known:
-                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, known)}")
+                if name not in words:
+                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
+        for used in table.datasets:
+            for name in table.attacks:
+                with _faults_at(f"attacks.{name} on {used}"):
+                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
     for key in experiment.resources:
         if key not in STAGES:
             raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(STAGES))}")
     for key, dataset in experiment.datasets.items():
         for name in dataset.methods:
             if name not in PRESETS and name not in experiment.methods:
-                known = [*PRESETS, *experiment.methods]
-                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, known)}")
+                words = [*PRESETS, *experiment.methods]
+                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, words)}")
+        _check_dataset(experiment, key, dataset)
+
+
+def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
+    """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
+    with _faults_at(f"datasets.{key}"):
+        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
+        for recipe, augment in dataset.recipe_augments.items():
+            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
+    for where, names in (
+        ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
+        ("recipe_augments", [*dataset.recipe_augments]),
+    ):
+        for name in names:
+            if name not in experiment.recipes:
+                raise ConfigError(
+                    f"datasets.{key}.{where}: recipe '{name}' is not defined {nearest(name, [*experiment.recipes])}"
+                )
+    for name in dict.fromkeys([*experiment.methods, *dataset.methods]):
+        method = experiment.method(key, name, {})
+        experiment.recipe(key, method.recipe)
+        _check_helper(experiment, key, name, method)
 
 
 def check_method(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
     """Raise ConfigError where a method cannot run on a data set."""
-    depth = experiment.datasets[dataset].neighbors.depth
-    if method.lsp is not None and method.lsp.kind == "local" and method.lsp.m > depth:
+    section = experiment.datasets[dataset]
+    depth = section.neighbors.depth
+    for key, choice in ((f"methods.{name}.lsp", method.lsp), ("monitor.structure", experiment.monitor.structure)):
+        if choice is not None and choice.kind == "local" and choice.m > depth:
+            raise ConfigError(
+                f"{key}.m: {choice.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
+                f" is {depth}; raise depth or lower m"
+            )
+    _check_helper(experiment, dataset, name, method)
+    recipe, _ = experiment.recipe(dataset, method.recipe)
+    if method.hold_out and recipe.selection == "last":
         raise ConfigError(
-            f"methods.{name}.lsp.m: {method.lsp.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
-            f" is {depth}; raise depth or lower m"
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on nothing (selection: last); leave it out"
         )
-    try:
-        needs = declares("objectives", method.objective.name, "NEEDS_HELPER")
-    except ComponentError as error:
-        raise ConfigError(f"methods.{name}.objective: {error}") from error
-    if needs and method.helper is None:
-        raise ConfigError(
-            f"methods.{name}: objective {method.objective.name} needs a helper net; set `helper: hat-helper`"
-        )
+    with _faults_at(f"methods.{name} on {dataset}, recipe {method.recipe}"):
+        check_training(section.data, method, recipe)
+
+
+def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
     if method.helper is not None and experiment.method(dataset, method.helper, {}).helper is not None:
         raise ConfigError(
             f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
         )
+
+
+def remarks(experiment: Experiment) -> list[str]:
+    """Lines on what is allowed and rarely meant."""
+    return wide_steps(experiment.recipes, {key: attack.resolved() for key, attack in experiment.attacks.items()})
+
+
+@contextlib.contextmanager
+def _faults_at(where: str) -> Iterator[None]:
+    """A ValueError is a ConfigError of the section at `where`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(located(where, str(error))) from error
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

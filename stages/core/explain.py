@@ -1,23 +1,56 @@
 """A validation error as one line that names the key, the value, the rule and the nearest known key."""
 
+import re
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from stages.core.components import nearest
+from stages.core.signatures import shortened
+
+# What people call a setting -> its name here, where that is no near spelling.
+OTHER_NAMES = {
+    "lambda": "weight",
+    "lam": "weight",
+    "lambda_": "weight",
+    "eps": "epsilon",
+    "alpha": "step_size",
+    "k": "m",
+    "neighbors": "m",
+    "tau": "temperature",
+    "learning_rate": "lr",
+    "iterations": "steps",
+    "wd": "weight_decay",
+}
+SETTING_FIRST = re.compile(r"[a-z_]+(\.[a-z_]+)*: ")
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first fault of a validation as one line: the key's path, the value, the rule, and the nearest known key."""
+def explain(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
+    """The first fault of a validation as one line: the key's path, the value, the rule, and the nearest known key.
+
+    where: the path of the section that was validated. A rule between settings names the one that breaks it itself.
+    """
     fault = error.errors()[0]
-    path = ".".join(str(part) for part in fault["loc"]) or "the settings"
+    path = ".".join(part for part in (where, *(str(part) for part in fault["loc"] if part != "[key]")) if part)
     if fault["type"] == "extra_forbidden":
-        return f"{path}: unknown key {nearest(str(fault['loc'][-1]), _keys_at(model, fault['loc'][:-1]))}"
-    rule = fault["msg"].removeprefix("Value error, ")
-    value = fault.get("input")
-    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {value!r})"
-    return f"{path}: {rule}{shown}"
+        keys, word = _keys_at(model, fault["loc"][:-1]), str(fault["loc"][-1])
+        meant = OTHER_NAMES.get(word)
+        return f"{path}: unknown key {nearest(meant, [meant]) if meant in keys else nearest(word, keys)}"
+    value, rule = fault.get("input"), " ".join(fault["msg"].removeprefix("Value error, ").split())
+    if fault["type"] == "value_error" and isinstance(value, dict | BaseModel):
+        return located(path, rule)
+    if fault["type"] == "string_pattern_mismatch":
+        rule = "a name is letters, digits, `.`, `_` and `-`, a letter or digit first"
+    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {shortened(value)})"
+    return f"{path or 'the settings'}: {rule}{shown}"
+
+
+def located(where: str, rule: str) -> str:
+    """A rule with the path of the section it is broken in; one that begins with a setting's name goes on the path."""
+    if not where:
+        return rule
+    return f"{where}.{rule}" if SETTING_FIRST.match(rule) else f"{where}: {rule}"
 
 
 def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -54,11 +54,14 @@ def parser(stage: str, description: str) -> argparse.ArgumentParser:
     return built
 
 
-def load_settings(text: str, model: type[Settings]) -> Settings:
-    """Settings from a JSON object or @file; ConfigError names the key, the value and the rule."""
+def load_settings(text: str, model: type[Settings], moved: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from a JSON object or @file; ConfigError names the key, the value and the rule.
+
+    moved: values that lie over them, kept apart as they are no part of what the result depends on.
+    """
     try:
         raw = unpacked_json(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
-        return model.model_validate(raw)
+        return model.model_validate({**raw, **moved} if isinstance(raw, dict) and moved else raw)
     except pydantic.ValidationError as error:
         raise ConfigError(explain(error, model)) from error
     except (OSError, ValueError, zlib.error) as error:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from stages.core.config import CountOrZero, Name
+from stages.core.config import Name, Seed
 from stages.core.section import Section
 
 MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
@@ -63,9 +63,7 @@ class Table(Section):
         "methods",
         description="what stands in the printed rows: the methods, or the attacks as in the paper's ablations",
     )
-    seeds: Annotated[list[CountOrZero], Field(min_length=1)] | None = Field(
-        None, description="default: the experiment's"
-    )
+    seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(None, description="default: the experiment's")
     notes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")

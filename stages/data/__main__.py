@@ -28,9 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     given = arguments.parse_args(argv)
     with one_line_errors():
-        settings = load_settings(given.settings, Data)
         moved = json.loads(given.locations).get(given.train.resolve().parent.name, {})
-        settings = settings.model_copy(update=moved)
+        settings = load_settings(given.settings, Data, moved)
         if settings.unlabelled != (given.unlabelled is not None):
             raise ConfigError("--unlabelled: goes together with the setting `unlabelled: true`; give both or neither")
         device = prepare("cpu", given.threads, settings.subset_seed)  # nothing here computes on a GPU

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.core.config import Data
-from stages.core.errors import ArtifactError, ConfigError
+from stages.core.errors import ArtifactError
 from stages.data.download import Archive, downloaded
 from stages.data.paths import expand
 from stages.data.records import DataSet
@@ -19,28 +19,12 @@ ARCHIVES: dict[str, tuple[Archive, ...]] = {
 }
 
 
-def check_settings(settings: Data) -> None:
-    """Raise ConfigError for a setting that the source needs and lacks, or that would have no effect on it."""
-    source = settings.source
-    if source in ("image-folder", "parquet") and settings.folder is None:
-        raise ConfigError(f"folder: source {source} needs it; name the folder that holds the files")
-    if source == "digits" and settings.folder is not None:
-        raise ConfigError("folder: the digits come with scikit-learn; leave it out")
-    if settings.mirror is not None and (settings.folder is not None or source not in ARCHIVES):
-        raise ConfigError(f"mirror: nothing is downloaded for source {source} as set here; leave it out")
-    if source != "parquet" and (settings.image_column or settings.label_column):
-        raise ConfigError(f"image_column, label_column: source {source} has no columns; leave them out")
-    if settings.unlabelled and source != "stl10":
-        raise ConfigError(f"unlabelled: only stl10 has unlabelled images, not {source}; leave it out")
-
-
 @contextlib.contextmanager
 def open_data_set(settings: Data, downloads: Path) -> Iterator[DataSet]:
     """Yield the data set, its pixels still to be decoded; unpacked archives are removed at the end.
 
     With `folder` no network is touched; otherwise official archives are kept below `downloads`.
     """
-    check_settings(settings)
     if settings.source == "digits":
         yield digits.read()
     elif settings.folder is not None:
@@ -67,6 +51,4 @@ def _read(settings: Data, folder: Path) -> DataSet:
             return tiny_imagenet.read(folder)
         case "image-folder":
             return image_folder.read(folder)
-        case "parquet":
-            return parquet.read(folder, settings.image_column, settings.label_column)
-    raise ConfigError(f"source: no reader for '{settings.source}'")
+    return parquet.read(folder, settings.image_column, settings.label_column)

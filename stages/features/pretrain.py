@@ -85,15 +85,10 @@ def training_images(train: ImageSet, unlabelled: ImageSet | None) -> Tensor:
 
 
 def check(settings: Moco, num_images: int) -> None:
-    """ConfigError unless a batch can be drawn from the images and divided into groups of two or more."""
+    """ConfigError unless a batch can be drawn from the images."""
     if settings.batch_size > num_images:
         raise ConfigError(
             f"moco.batch_size: {settings.batch_size} is more than the {num_images} images to train on; lower it"
-        )
-    if settings.batch_size % settings.splits or settings.batch_size < 2 * settings.splits:
-        raise ConfigError(
-            f"moco.splits: {settings.splits} groups of equal size, two images or more, "
-            f"do not make a batch of {settings.batch_size}; choose a divisor of at most half of it"
         )
 
 

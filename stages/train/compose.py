@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.core.components import Component, module_name
+from stages.core.components import Component, file_name, module_name
 from stages.core.config import Method
+from stages.core.errors import ConfigError
 from stages.train.batch import Augmented, Batch, Context, Metrics, Scored
 from stages.train.lsp import lsp_term
 
@@ -40,6 +41,12 @@ def method_loss(
     scored: Scored = component_function("objectives", method.objective)(
         model, batch, context, **method.objective.settings
     )
+    if groups and scored.companion_logits is None:
+        raise ConfigError(
+            f"{file_name('objectives', method.objective.name)} returns no companion logits, and"
+            f" {method.companions() or 'the augmentation'} needs them; return `score_companions(model, batch)` as"
+            " Scored's third value"
+        )
     loss, metrics = scored.loss, {"objective_loss": scored.loss.detach(), **scored.metrics}
     logits = [] if scored.companion_logits is None else list(scored.companion_logits.split([len(g) for g in groups]))
     if augmented.consistency is not None:

@@ -11,7 +11,7 @@ rule attack:
     benchmark:
         "logs/attack/{run}/{group}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: attack_asks("threads")
     resources:
         mem_mb=attack_asks("mem_mb"),

@@ -5,6 +5,8 @@ LOCATIONS = canonical_json(plan.locations)
 TABLES = f"results/tables/{experiment.place}"
 RESUME = "results/resume"
 TABLE_LOGS = f"logs/tables/{experiment.place}"
+# Snakemake takes braces in this path for wildcards, unless they are doubled.
+CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
 
 
 wildcard_constraints:

@@ -10,7 +10,7 @@ rule data:
     benchmark:
         "logs/data/{data}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("data", "threads")
     resources:
         mem_mb=asks("data", "mem_mb"),

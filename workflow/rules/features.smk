@@ -11,7 +11,7 @@ rule pretrain:
     benchmark:
         "logs/pretrain/{features}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("pretrain", "threads")
     resources:
         mem_mb=asks("pretrain", "mem_mb"),
@@ -42,7 +42,7 @@ rule embed:
     benchmark:
         "logs/embed/{features}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("embed", "threads")
     resources:
         mem_mb=asks("embed", "mem_mb"),

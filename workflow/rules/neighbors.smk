@@ -10,7 +10,7 @@ rule index:
     benchmark:
         "logs/index/{neighbors}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("index", "threads")
     resources:
         mem_mb=asks("index", "mem_mb"),
@@ -39,7 +39,7 @@ rule neighbors:
     benchmark:
         "logs/search/{neighbors}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("search", "threads")
     resources:
         mem_mb=asks("search", "mem_mb"),

@@ -10,7 +10,7 @@ rule structure:
     benchmark:
         "logs/structure/{structure}.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("structure", "threads")
     resources:
         mem_mb=asks("structure", "mem_mb"),

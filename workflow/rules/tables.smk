@@ -21,7 +21,7 @@ rule table:
     wildcard_constraints:
         table=tables_of("table"),
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("tables", "threads")
     resources:
         mem_mb=asks("tables", "mem_mb"),
@@ -55,7 +55,7 @@ rule assumptions:
     benchmark:
         f"{TABLE_LOGS}/assumptions.benchmark.tsv"
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("tables", "threads")
     resources:
         mem_mb=asks("tables", "mem_mb"),

@@ -12,7 +12,7 @@ rule train:
     # Training is the longest: started before attacks that wait too, it leaves no core idle at the end.
     priority: 1
     conda:
-        "../../envs/environment.yaml"
+        CONDA
     threads: asks("train", "threads")
     resources:
         mem_mb=asks("train", "mem_mb"),

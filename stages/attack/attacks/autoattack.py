@@ -13,6 +13,7 @@ from stages.attack.library import NORMS, as_library_sees, draw_seed, require_tar
 from stages.core.threat import Threat
 
 TARGETS = 9
+LEAST_CLASSES = 4
 
 
 def autoattack(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
@@ -23,7 +24,7 @@ def autoattack(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat,
     if threat.epsilon == 0:
         return images.clone()
     with as_library_sees(model) as frozen:
-        targets = min(TARGETS, require_targets(frozen, images))
+        targets = min(TARGETS, require_targets(frozen, images, LEAST_CLASSES))
         ensemble = AutoAttack(
             frozen,
             norm=NORMS[threat.norm],

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from stages.attack.library import NORMS, as_library_sees, draw_seed, require_targets
 from stages.core.threat import Threat
 
+LEAST_CLASSES = 4
+
 
 def autoattack_torchattacks(
     model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator
@@ -24,7 +26,7 @@ def autoattack_torchattacks(
             norm=NORMS[threat.norm],
             eps=threat.epsilon,
             version="standard",
-            n_classes=require_targets(frozen, images) + 1,
+            n_classes=require_targets(frozen, images, LEAST_CLASSES) + 1,
             seed=draw_seed(generator),
         )
         return ensemble(images, labels).detach()

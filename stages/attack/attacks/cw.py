@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stages.attack.margin import margin
 from stages.core.perturb import evaluating, without_parameter_gradients
+from stages.core.quantities import Count, NonNegative, Positive
 from stages.core.threat import Threat
 
 UNBOUNDED = True
@@ -30,10 +31,10 @@ def cw(
     threat: Threat,
     generator: torch.Generator,
     *,
-    c: float = 0.01,
-    kappa: float = 0.0,
-    steps: int = 50,
-    lr: float = 0.01,
+    c: Positive = 0.01,
+    kappa: NonNegative = 0.0,
+    steps: Count = 50,
+    lr: Positive = 0.01,
 ) -> Tensor:
     """Minimize ||x' - x||_2^2 + c * max(z_y(x') - max_{k != y} z_k(x'), -kappa) over w, x' = (tanh(w) + 1) / 2.
 

@@ -11,6 +11,7 @@ import torchattacks
 from torch import Tensor, nn
 
 from stages.attack.library import as_library_sees
+from stages.core.quantities import Count, NonNegative, Positive
 from stages.core.threat import Threat
 
 UNBOUNDED = True
@@ -23,10 +24,10 @@ def cw_torchattacks(
     threat: Threat,
     generator: torch.Generator,
     *,
-    c: float = 0.01,
-    kappa: float = 0.0,
-    steps: int = 50,
-    lr: float = 0.01,
+    c: Positive = 0.01,
+    kappa: NonNegative = 0.0,
+    steps: Count = 50,
+    lr: Positive = 0.01,
 ) -> Tensor:
     """The smallest misclassified image torchattacks.CW meets, or the image itself; (B, C, H, W).
 

@@ -1,4 +1,4 @@
-"""Fast gradient (sign) method (Goodfellow et al., 2015, Sec. 4)."""
+"""Fast gradient sign method (Goodfellow et al., 2015, Sec. 4)."""
 
 from dataclasses import replace
 
@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from stages.core.perturb import perturb
 from stages.core.threat import Threat
 
+NORMS = ("linf",)
+
 
 def fgsm(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:
-    """x + epsilon * sign(grad CE(f(x), y)), cut to [0, 1]; under L2 the unit gradient stands for the sign.
+    """x + epsilon * sign(grad CE(f(x), y)), cut to [0, 1].
 
     images: (B, C, H, W) in [0, 1]; labels: (B,). One full step from the image itself; nothing is drawn.
     """

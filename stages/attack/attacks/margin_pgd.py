@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from stages.attack.margin import margin
 from stages.attack.restarts import best_of_restarts
+from stages.core.quantities import Count, Positive
 from stages.core.threat import Threat
 
 
@@ -17,9 +18,9 @@ def margin_pgd(
     threat: Threat,
     generator: torch.Generator,
     *,
-    step_size: float = 2 / 255,
-    steps: int = 10,
-    restarts: int = 1,
+    step_size: Positive = 2 / 255,
+    steps: Count = 10,
+    restarts: Count = 1,
     random_start: bool = True,
 ) -> Tensor:
     """Adversarial images (B, C, H, W) that ascend max_{k != y} z_k(x') - z_y(x'); the search of `pgd` otherwise.

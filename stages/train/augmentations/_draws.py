@@ -3,16 +3,12 @@
 import torch
 from torch import Tensor
 
-from stages.core.errors import ConfigError
-
 
 def dirichlet(rows: int, parts: int, concentration: float, generator: torch.Generator) -> Tensor:
     """Points of the symmetric Dirichlet distribution: (rows, parts) float64 on the generator's device, rows sum to 1.
 
-    Raises ConfigError for a concentration (the paper's alpha) of 0, at which the distribution is none.
+    concentration: the paper's alpha, above 0.
     """
-    if concentration <= 0:
-        raise ConfigError(f"alpha: {concentration} must be above 0; for images unmixed take `augmentation: none`")
     concentrations = torch.full((rows, parts), concentration, dtype=torch.float64, device=generator.device)
     return torch._sample_dirichlet(concentrations, generator)
 

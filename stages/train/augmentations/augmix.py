@@ -1,13 +1,15 @@
 """AugMix (Hendrycks et al., 2020): two more views of each image, and a loss that keeps the three predictions close."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from stages.core.errors import ConfigError
-from stages.train.augmentations._augmix_ops import LEVELS, MOST_SEVERE, OPERATIONS, apply_operations
+from stages.core.quantities import NonNegative, Positive
+from stages.train.augmentations._augmix_ops import LEVELS, OPERATIONS, apply_operations
 from stages.train.augmentations._draws import beta, dirichlet, uniform, whole
 from stages.train.batch import Augmented, Targets
 
@@ -21,19 +23,17 @@ def augmix(
     labels: Tensor,
     generator: torch.Generator,
     *,
-    coefficient: float = 12.0,
-    width: int = 3,
-    max_depth: int = 3,
-    severity: float = 3.0,
-    alpha: float = 1.0,
+    coefficient: NonNegative = 12.0,
+    width: Annotated[int, Field(ge=1, le=100)] = 3,
+    max_depth: Annotated[int, Field(ge=1, le=100)] = 3,
+    severity: Annotated[float, Field(ge=0.1, le=10)] = 3.0,
+    alpha: Positive = 1.0,
 ) -> Augmented:
     """The images as they are, two views of them, and coefficient * Jensen-Shannon divergence as their consistency.
 
     images: (B, 3, H, W) in [0, 1]; labels: (B,); width: chains a view mixes; max_depth: a chain's greatest length;
-    severity: the greatest strength of an operation, in [0.1, 10]; alpha: concentration of the mixing weights.
+    severity: the greatest strength of an operation (the paper's is 3); alpha: concentration of the mixing weights.
     """
-    if not LEAST_SEVERE <= severity <= MOST_SEVERE:
-        raise ConfigError(f"severity: {severity} must lie in [{LEAST_SEVERE}, {MOST_SEVERE}]; the paper's is 3")
     views = mixed_views(images, generator, width=width, max_depth=max_depth, severity=severity, alpha=alpha)
     return Augmented(images, Targets(labels), views, lambda logits: coefficient * jensen_shannon(logits))
 

@@ -5,21 +5,25 @@ import math
 import torch
 from torch import Tensor
 
-from stages.core.errors import ConfigError
+from stages.core.quantities import Fraction01, Positive
 from stages.train.augmentations._draws import beta, partners, uniform
 from stages.train.batch import Augmented, Targets
 
 
 def cutmix(
-    images: Tensor, labels: Tensor, generator: torch.Generator, *, alpha: float = 1.0, probability: float = 1.0
+    images: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    *,
+    alpha: Positive = 1.0,
+    probability: Fraction01 = 1.0,
 ) -> Augmented:
     """Paste a box of x_pi into x; y weighs the share of x that is left, y_pi the box's. One box and one pi a batch.
 
     The box's sides are sqrt(1 - mu) of the image's, mu ~ Beta(alpha, alpha), about a uniform pixel, clipped to the
-    image. images: (B, 3, H, W) in [0, 1]; labels: (B,); probability: share of batches that are mixed at all.
+    image. images: (B, 3, H, W) in [0, 1]; labels: (B,); probability: share of batches that are
+    mixed at all, 0.5 every second.
     """
-    if probability > 1:
-        raise ConfigError(f"probability: {probability} must lie in [0, 1]; 0.5 mixes every second batch")
     if float(uniform((), 0.0, 1.0, generator)) >= probability:
         return Augmented(images, Targets(labels))
     height, width = images.shape[2:]

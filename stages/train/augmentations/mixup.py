@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
+from stages.core.quantities import Positive
 from stages.train.augmentations._draws import beta, partners
 from stages.train.batch import Augmented, Targets
 
 
-def mixup(images: Tensor, labels: Tensor, generator: torch.Generator, *, alpha: float = 1.0) -> Augmented:
+def mixup(images: Tensor, labels: Tensor, generator: torch.Generator, *, alpha: Positive = 1.0) -> Augmented:
     """mu x + (1 - mu) x_pi with labels y, y_pi weighted alike; one mu ~ Beta(alpha, alpha) and one pi a batch.
 
     images: (B, 3, H, W) in [0, 1]; labels: (B,).

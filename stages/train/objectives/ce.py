@@ -6,6 +6,8 @@ from torch import nn
 
 from stages.train.batch import Batch, Context, Scored
 
+ADVERSARIAL = False
+
 
 def ce(model: nn.Module, batch: Batch, context: Context) -> Scored:
     """CE(f(x), y), averaged over the batch; images and companions go through one concatenated forward."""

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
+from stages.core.quantities import NonNegative, Number
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, score_companions
 from stages.train.kl import per_example_kl, perturb_by_kl
 
@@ -35,7 +36,13 @@ def hat_loss(
 
 
 def hat(
-    model: nn.Module, batch: Batch, context: Context, *, beta: float = 2.5, gamma: float = 0.5, h: float = 2.0
+    model: nn.Module,
+    batch: Batch,
+    context: Context,
+    *,
+    beta: NonNegative = 2.5,
+    gamma: NonNegative = 0.5,
+    h: Number = 2.0,
 ) -> Scored:
     """The HAT loss; x' as in TRADES; the helper image is not clipped; forwards of x, x', helper, in this order."""
     if context.helper is None:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.perturb import perturb
+from stages.core.quantities import NonNegative
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, score_companions
 
 ADVERSARIAL = True
@@ -39,7 +40,7 @@ def mart_loss(logits: Tensor, logits_adv: Tensor, targets: Targets, *, beta: flo
     return adversarial + beta * robust, {"adversarial_loss": adversarial.detach(), "robust_loss": robust.detach()}
 
 
-def mart(model: nn.Module, batch: Batch, context: Context, *, beta: float = 5.0) -> Scored:
+def mart(model: nn.Module, batch: Batch, context: Context, *, beta: NonNegative = 5.0) -> Scored:
     """The MART loss; x' ascends CE from the start 0.001 * N(0, 1)."""
     x_adv = perturb(
         model,

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.quantities import NonNegative
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, score_companions
 from stages.train.kl import per_example_kl, perturb_by_kl
 
@@ -19,7 +20,7 @@ def trades_loss(logits: Tensor, logits_adv: Tensor, targets: Targets, *, beta: f
     return natural + beta * robust, {"natural_loss": natural.detach(), "robust_loss": robust.detach()}
 
 
-def trades(model: nn.Module, batch: Batch, context: Context, *, beta: float = 6.0) -> Scored:
+def trades(model: nn.Module, batch: Batch, context: Context, *, beta: NonNegative = 6.0) -> Scored:
     """The TRADES loss; x' ascends its KL term; x and x' go through forwards of their own, in this order."""
     x_adv = perturb_by_kl(model, batch, context)
     logits, logits_adv = model(batch.images), model(x_adv)
