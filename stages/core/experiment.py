@@ -199,6 +199,11 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
         raise ConfigError(
             f"methods.{name}: objective {method.objective.name} needs a helper net; set `helper: hat-helper`"
         )
+    if method.hold_out and experiment.recipe(dataset, method.recipe)[0].selection != "best_robust":
+        raise ConfigError(
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
+            " hold_out, or name a recipe with `selection: best_robust`"
+        )
     if method.helper is not None and experiment.method(dataset, method.helper, {}).helper is not None:
         raise ConfigError(
             f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
