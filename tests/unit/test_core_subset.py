@@ -1,5 +1,7 @@
 """Laws of partial evaluation: which test images are measured where not all are."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -49,7 +51,7 @@ def test_equal_classes_have_equal_counts_where_the_number_allows() -> None:
 def test_a_smaller_number_is_part_of_a_larger(name: str) -> None:
     labels = shuffled(SIZES[name])
     parts = [set(measured_images(labels, wanted, "stratified").tolist()) for wanted in range(1, len(labels) + 1)]
-    assert all(smaller < larger for smaller, larger in zip(parts, parts[1:], strict=False))
+    assert all(smaller < larger for smaller, larger in pairwise(parts))
 
 
 @pytest.mark.parametrize("subset", ["stratified", "first"])
