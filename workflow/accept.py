@@ -51,7 +51,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     for key, job in plan.attack.items():
         yield Step(f"attack {key}", f"results/attack/{key}.json", f"results/attack/{key}.parquet", job.modules)
     for name, table in plan.tables.items():
-        path = f"results/tables/{plan.experiment.experiment}/{name}.json"
+        path = f"results/tables/{plan.experiment.place}/{name}.json"
         yield Step(f"table {name}", path, path, TABLE_MODULES, table)
 
 

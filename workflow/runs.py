@@ -9,7 +9,6 @@ between two stages is never taken for fresh.
 
 import re
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -207,11 +206,6 @@ class Planner:
                 for attack_id in members.keys() & attacks.keys():
                     found[train_key].setdefault(attack_id, f"{train_key}/{group}")
         return found
-
-
-def variants(vary: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Every combination of the varied settings, in the order written."""
-    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
 
 
 def _method_modules(method: Method) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from workflow.plan import make_plan
 def main(argv: list[str] | None = None) -> None:
     """Run the tables stage on every table's plan, without asking whether its runs are done."""
     experiment = experiment_of("tables", __doc__ or "", argv)
-    out = f"results/tables/{experiment.experiment}"
+    out = f"results/tables/{experiment.place}"
     for name, table in make_plan(experiment).tables.items():
         command = [sys.executable, "-m", "stages.tables", "--settings", packed_json(table), "--root", "."]
         subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)

@@ -1,11 +1,10 @@
 """`python -m stages.tables`: one table or figure of an experiment, from outcomes and histories."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.core.device import prepare
-from stages.core.files import atomic, write_text
+from stages.core.files import write_text
 from stages.core.progress import say
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score, write_cells
@@ -18,7 +17,6 @@ from stages.tables.plan import Plan
 from stages.tables.sheet import lay_out
 from stages.tables.terminal import terminal_text
 
-ASSUMPTIONS = Path(__file__).with_name("assumptions.md")
 SUFFIXES = {"table": ("csv", "tex", "txt"), "losses": ("csv", "png", "pdf")}
 
 
@@ -33,8 +31,6 @@ def main(argv: list[str] | None = None) -> None:
         device = prepare(args.device, args.threads, plan.seed)
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
         outputs = {suffix: args.out / f"{plan.table}.{suffix}" for suffix in SUFFIXES[plan.kind]}
-        if plan.assumptions:
-            inputs[ASSUMPTIONS.name] = ASSUMPTIONS
         with recorded(
             args.manifest,
             modules=["stages.tables.__main__"],
@@ -45,8 +41,6 @@ def main(argv: list[str] | None = None) -> None:
             device=device,
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
-            if plan.assumptions:
-                write_assumptions(args.out)
         for name in facts["missing"]:
             say(f"{plan.table}: missing {name}")
 
@@ -67,12 +61,6 @@ def write_figure(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[st
     write_curves(outputs["csv"], curves)
     draw_losses(plan.title, curves, plan.notes, (outputs["png"], outputs["pdf"]))
     return _named(curves)
-
-
-def write_assumptions(folder: Path) -> None:
-    """Copy the list of our choices; the folder's tables share it, so no table owns it or removes it on an error."""
-    with atomic(folder / ASSUMPTIONS.name) as temporary:
-        shutil.copyfile(ASSUMPTIONS, temporary)
 
 
 def _named(parts: Sequence[Cell | Curves]) -> list[str]:

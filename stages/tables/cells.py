@@ -7,6 +7,7 @@ the draw of the test images, the standard deviation (ddof 1) of the seed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,8 +20,9 @@ from stages.core.artifacts import read_outcomes
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.progress import say
+from stages.tables.answers import answer
 from stages.tables.listing import csv_text
-from stages.tables.paper import Key, Published, key
+from stages.tables.paper import Key, Published
 from stages.tables.plan import Column, Plan, Row, Run
 
 CLEAN = "clean"
@@ -58,7 +60,7 @@ class Cell:
     fractions: tuple[float, ...]
     images: int
     gaps: tuple[Gap, ...] = ()
-    paper: float | None = None
+    paper: Decimal | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -80,7 +82,7 @@ class Cell:
         """Ours less the paper's, in percentage points: positive where ours is higher."""
         if self.accuracy is None or self.paper is None:
             return None
-        return round(self.accuracy - self.paper, 2) + 0.0
+        return round(self.accuracy - float(self.paper), 2) + 0.0
 
 
 def wilson(count: int, images: int) -> tuple[float, float]:
@@ -101,7 +103,7 @@ def score(plan: Plan, root: Path, paper: dict[Key, Published]) -> list[Cell]:
             return None
 
     rows = [row for block in plan.blocks() for row in block]
-    return [_cell(plan.table, row, column, read, root, paper) for row in rows for column in plan.columns]
+    return [_cell(plan, row, column, read, root, paper) for row in rows for column in plan.columns]
 
 
 def best(cells: list[Cell]) -> list[bool]:
@@ -129,7 +131,7 @@ def _line(cell: Cell) -> list[str]:
         str(len(cell.fractions)),
         str(cell.images or ""),
         *map(_percent, (low, high)),
-        "" if cell.paper is None else f"{cell.paper:g}",
+        "" if cell.paper is None else str(cell.paper),
         _percent(cell.difference),
         "; ".join(gap.run for gap in cell.gaps),
     ]
@@ -139,7 +141,7 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _cell(table: str, row: Row, column: Column, read: Reader, root: Path, paper: dict[Key, Published]) -> Cell:
+def _cell(plan: Plan, row: Row, column: Column, read: Reader, root: Path, paper: dict[Key, Published]) -> Cell:
     fractions: list[float] = []
     images: list[int] = []
     gaps: list[Gap] = []
@@ -150,10 +152,8 @@ def _cell(table: str, row: Row, column: Column, read: Reader, root: Path, paper:
         else:
             fractions.append(float(found.mean()))
             images.append(len(found))
-    published = None
-    if row.paper_dataset is not None:
-        published = paper.get(key(table, row.paper_dataset, row.method, row.variant, column.label))
-    value = None if published is None else published.value
+    published = answer(paper, plan, row, column)
+    value = None if published is None else published.paper
     return Cell(row, column, tuple(fractions), min(images, default=0), tuple(gaps), value)
 
 

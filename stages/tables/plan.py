@@ -44,6 +44,7 @@ class Row(Section):
     dataset_title: str = ""
     paper_dataset: str | None = Field(None, description="the paper's data set that this row answers to; null: none")
     paper_note: str = Field("", description="how our data set differs from the paper's; shown as a footnote")
+    paper_row: str = Field("", description="what the paper calls the row: the method, or the varied value")
     label: str
     method: str
     variant: dict[str, Any] = Field(default_factory=dict, description="settings that differ from the method's preset")
@@ -60,12 +61,13 @@ class Plan(Section):
     experiment: str
     table: Name
     kind: Literal["table", "losses"] = "table"
+    paper: int | None = Field(None, description="the number of the paper's table that this one answers to; null: none")
+    layout: Literal["methods", "attacks"] = Field("methods", description="what stands in the printed rows")
     title: str
     seed: CountOrZero = 0
     columns: tuple[Column, ...] = ()
     rows: tuple[Row, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
-    assumptions: bool = Field(False, description="put the list of our own choices beside the table")
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "Plan":
@@ -77,6 +79,8 @@ class Plan(Section):
         for what, names in (("attack", keys), ("column label", heads), ("row", lines)):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} '{twice[0]}' stands twice in '{self.table}'; give each its own label")
+        if self.layout == "attacks" and len({tuple(row.label for row in block) for block in self.blocks()}) > 1:
+            raise ValueError(f"the rows of '{self.table}' differ between its data sets; `layout: methods` shows them")
         return self
 
     def blocks(self) -> list[tuple[Row, ...]]:

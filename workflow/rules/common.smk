@@ -2,9 +2,9 @@
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
 LOCATIONS = canonical_json(plan.locations)
-TABLES = f"results/tables/{experiment.experiment}"
+TABLES = f"results/tables/{experiment.place}"
 RESUME = "results/resume"
-TABLE_LOGS = f"logs/tables/{experiment.experiment}"
+TABLE_LOGS = f"logs/tables/{experiment.place}"
 
 
 wildcard_constraints:
