@@ -10,14 +10,17 @@ from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
 from stages.tables.figure import draw_losses
-from stages.tables.latex import latex_document
+from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.paper import PAPER, read_paper
 from stages.tables.parity import parity_notes
 from stages.tables.plan import Plan
 from stages.tables.sheet import lay_out
 from stages.tables.terminal import terminal_text
 
-SUFFIXES = {"table": ("csv", "tex", "txt"), "losses": ("csv", "png", "pdf")}
+ENDINGS = {
+    "table": {"csv": ".csv", "tex": ".tex", "document": "-document.tex", "txt": ".txt"},
+    "losses": {"csv": ".csv", "png": ".png", "pdf": ".pdf"},
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         plan = load_settings(args.settings, Plan)
         device = prepare(args.device, args.threads, plan.seed)
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
-        outputs = {suffix: args.out / f"{plan.table}.{suffix}" for suffix in SUFFIXES[plan.kind]}
+        outputs = {name: args.out / f"{plan.table}{ending}" for name, ending in ENDINGS[plan.kind].items()}
         with recorded(
             args.manifest,
             modules=["stages.tables.__main__"],
@@ -46,11 +49,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
-    """Write a table as CSV, LaTeX and text; return what is missing, each run once."""
+    """Write a table as CSV, text, and LaTeX, alone and in a document; return what is missing, each run once."""
     cells = score(plan, root, read_paper())
     sheet = lay_out(plan, cells, parity_notes(plan, root))
     write_cells(outputs["csv"], cells)
-    write_text(outputs["tex"], latex_document(sheet))
+    write_text(outputs["tex"], latex_fragment(sheet))
+    write_text(outputs["document"], latex_document(sheet, outputs["tex"].name))
     write_text(outputs["txt"], terminal_text(sheet))
     return _named(cells)
 

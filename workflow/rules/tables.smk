@@ -10,6 +10,7 @@ rule table:
     output:
         csv=f"{TABLES}/{{table}}.csv",
         tex=f"{TABLES}/{{table}}.tex",
+        document=f"{TABLES}/{{table}}-document.tex",
         text=f"{TABLES}/{{table}}.txt",
         manifest=f"{TABLES}/{{table}}.json",
     log:
