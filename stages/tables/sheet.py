@@ -140,7 +140,7 @@ def _reading(cells: list[Cell]) -> Iterator[str]:
     if counts:
         seeds = " or ".join(map(str, counts))
         yield (
-            f"{seeds} seeds: mean accuracy in % ± standard deviation over seeds (ddof 1). The seeds share the n test "
+            f"{seeds} seeds: mean accuracy in % ± standard deviation over seeds (ddof 1). The seeds share the test "
             "images; the CSV's Wilson interval, taken at the mean count, speaks of the images alone."
         )
     if any(cell.fractions and cell.gaps for cell in cells):
