@@ -60,20 +60,21 @@ class Topic(Section):
 def main(argv: list[str] | None = None) -> None:
     """Write the list and its manifest."""
     cli = parser("tables.assumptions", __doc__ or "")
-    cli.add_argument("--out", type=Path, required=True, help="the Markdown file")
+    cli.add_argument("--out", type=Path, required=True, help="the folder that assumptions.md goes to")
     args = cli.parse_args(argv)
     with one_line_errors():
         experiment = load_settings(args.settings, Experiment)
+        listed = args.out / "assumptions.md"
         with recorded(
             args.manifest,
             modules=["stages.tables.assumptions"],
             settings=experiment.model_dump(mode="json"),
             inputs={CATALOG.name: CATALOG},
-            outputs={"assumptions": args.out},
+            outputs={"assumptions": listed},
             seed=0,
             device=prepare(args.device, args.threads, 0),
         ):
-            write_text(args.out, document(experiment, read_catalog()))
+            write_text(listed, document(experiment, read_catalog()))
 
 
 def read_catalog(path: Path = CATALOG) -> list[Topic]:

@@ -70,7 +70,7 @@ def test_settings_are_spelled_as_people_write_them(value: Any, words: str) -> No
 def test_the_command_writes_the_list_and_its_manifest(tmp_path: Path) -> None:
     settings = Experiment(experiment="e", title="t", seeds=2, runs=(), attacks=()).model_dump_json()
     out, manifest = tmp_path / "assumptions.md", tmp_path / "assumptions.json"
-    main(["--settings", settings, "--manifest", str(manifest), "--out", str(out)])
+    main(["--settings", settings, "--manifest", str(manifest), "--out", str(tmp_path)])
     assert "runs behind a number: **seeds: 2**" in out.read_text()
     assert manifest.is_file()
 

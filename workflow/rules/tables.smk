@@ -2,6 +2,7 @@
 localrules:
     table,
     figure,
+    comparisons,
     assumptions,
 
 
@@ -46,6 +47,32 @@ use rule table as figure with:
         table=tables_of("losses"),
 
 
+rule comparisons:
+    input:
+        comparison_inputs(),
+    output:
+        csv=f"{TABLES}/comparisons.csv",
+        manifest=f"{TABLES}/comparisons.json",
+    log:
+        f"{TABLE_LOGS}/comparisons.log",
+    benchmark:
+        f"{TABLE_LOGS}/comparisons.benchmark.tsv"
+    conda:
+        CONDA
+    threads: asks("tables", "threads")
+    resources:
+        mem_mb=asks("tables", "mem_mb"),
+        runtime=asks("tables", "runtime"),
+        gpu=asks("tables", "gpu"),
+    params:
+        settings=packed_json(comparisons(plan)[0]),
+        code=comparisons(plan)[1],
+        folder=TABLES,
+    shell:
+        start("tables", "tables.comparisons") + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
+
+
 rule assumptions:
     output:
         listed=f"{TABLES}/assumptions.md",
@@ -64,6 +91,7 @@ rule assumptions:
     params:
         settings=packed_json(assumed(experiment)),
         code=assumptions_code(),
+        folder=TABLES,
     shell:
-        start("tables", "tables.assumptions") + " --settings {params.settings:q}"
-        " --out {output.listed} --manifest {output.manifest}"
+        start("tables", "tables.assumptions") + " --settings {params.settings:q} --out {params.folder}"
+        " --manifest {output.manifest}"
