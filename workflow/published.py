@@ -20,15 +20,28 @@ def main(argv: list[str] | None = None) -> None:
     cli = argparse.ArgumentParser(prog="python -m workflow.published", description=__doc__)
     cli.add_argument("--check", action="store_true", help="compare with what is committed and write nothing")
     check = cli.parse_args(argv).check
-    for plan in sorted((ROOT / "results/published").glob("*/plans/*.json")):
-        folder = plan.parents[1]
-        if check:
-            with tempfile.TemporaryDirectory() as scratch:
-                _make(plan, folder, Path(scratch))
-                _compare(Path(scratch), folder / "tables", plan.stem)
-        else:
-            _make(plan, folder, folder / "tables")
-        print(f"{folder.name}/{plan.stem}: {'as committed' if check else 'made'}")
+    for folder in sorted(path.parent for path in (ROOT / "results/published").glob("*/plans")):
+        (check_made if check else make)(folder)
+
+
+def make(folder: Path) -> None:
+    """Make the tables of a published experiment from the plans and outcomes in its folder."""
+    for plan in _plans(folder):
+        _make(plan, folder, folder / "tables")
+        print(f"{folder.name}/{plan.stem}: made")
+
+
+def check_made(folder: Path) -> None:
+    """Raise ArtifactError unless the outcomes give the tables in the folder, byte for byte."""
+    for plan in _plans(folder):
+        with tempfile.TemporaryDirectory() as scratch:
+            _make(plan, folder, Path(scratch))
+            _compare(Path(scratch), folder / "tables")
+        print(f"{folder.name}/{plan.stem}: as committed")
+
+
+def _plans(folder: Path) -> list[Path]:
+    return sorted((folder / "plans").glob("*.json"))
 
 
 def _make(plan: Path, folder: Path, out: Path) -> None:
@@ -36,10 +49,11 @@ def _make(plan: Path, folder: Path, out: Path) -> None:
     subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{plan.stem}.json")], check=True, cwd=ROOT)
 
 
-def _compare(made: Path, committed: Path, table: str) -> None:
-    for path in sorted(made.glob(f"{table}.*")):
-        if path.suffix in COMPARED and path.read_bytes() != (committed / path.name).read_bytes():
-            raise ArtifactError(f"{committed / path.name}: differs from what its outcomes give; run `make published`")
+def _compare(made: Path, committed: Path) -> None:
+    for path in sorted(made.iterdir()):
+        other = committed / path.name
+        if path.suffix in COMPARED and (not other.is_file() or path.read_bytes() != other.read_bytes()):
+            raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
 
 
 if __name__ == "__main__":
