@@ -22,8 +22,8 @@ from workflow.runs import Plan
 
 RESULTS = "results/"
 LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
-(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `train/` the histories, and
-each folder its manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from
+(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `train/` the histories,
+and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from
 these files alone.
 """
 
