@@ -1,6 +1,7 @@
 """From config files to runs: which files make an experiment, and how runs are named."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 import yaml
 
+from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
 from workflow.load import load_experiment
 from workflow.plan import make_plan
@@ -160,3 +162,35 @@ def test_snakemake_plans_every_training_of_the_paper(fresh):
     assert done.returncode == 0, done.stdout
     assert counts["train"] == str(len(plan.train))
     assert counts["attack"] == str(len(plan.attack))
+
+
+def test_a_helper_holds_out_what_its_method_selects_on_in_training_and_structure(plan_of):
+    selecting = "recipes: {adversarial: {selection: best_robust}}\ntables: {table1: {methods: [hat]}}\n"
+    plan = plan_of(selecting + "methods: {hat-helper: {hold_out: true}}")
+    jobs = [job for job in plan.train.values() if job.name.startswith("hat-")]
+    assert len(jobs) == 2
+    held_out = [json.loads(plan.structure[job.inputs["monitor"].split("/")[2]].settings)["held_out"] for job in jobs]
+    assert held_out[0] == held_out[1] > 0
+    plain = plan_of(selecting)
+    helper = next(job for job in plain.train.values() if job.name.startswith("hat-helper-"))
+    assert json.loads(plain.structure[helper.inputs["monitor"].split("/")[2]].settings)["held_out"] == 0
+
+
+def test_holding_out_for_a_recipe_that_selects_on_nothing_is_refused_in_one_line(plan_of):
+    overlay = (
+        "recipes: {adversarial: {selection: last}}\nmethods: {hat-helper: {hold_out: true}}\n"
+        "tables: {table1: {methods: [hat]}}"
+    )
+    with pytest.raises(ConfigError, match=r"^methods\.hat-helper\.hold_out: recipe adversarial selects on no .*$"):
+        plan_of(overlay)
+
+
+def test_pixels_are_searched_and_shared_without_an_encoder(plan_of):
+    plan = plan_of("tables: {table1: {methods: [lsp], vary: {lsp.space: [features, pixels]}}}")
+    (key,) = [key for key in plan.embed if "-pixels-" in key]
+    assert set(plan.embed[key].inputs) == {"train"}
+    searched = [
+        job for job in plan.neighbors.values() if job.inputs["embeddings"] == plan.embed[key].path("embeddings.parquet")
+    ]
+    assert len(searched) == 1
+    assert len(plan.pretrain) == 1
