@@ -227,10 +227,6 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             )
     _check_helper(experiment, dataset, name, method)
     recipe, _ = experiment.recipe(dataset, method.recipe)
-    if method.hold_out and recipe.selection == "last":
-        raise ConfigError(
-            f"methods.{name}.hold_out: recipe {method.recipe} selects on nothing (selection: last); leave it out"
-        )
     with _faults_at(f"methods.{name} on {dataset}, recipe {method.recipe}"):
         check_training(section.data, method, recipe)
 
