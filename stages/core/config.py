@@ -12,7 +12,6 @@ from stages.core.attacks import Attack, AttackSettings, Subset
 from stages.core.components import (
     Component,
     ComponentError,
-    declares,
     file_name,
     is_adversarial,
     resolve,
@@ -225,13 +224,6 @@ class Method(Section):
         }
         objective = self.objective.name
         is_adversarial(objective)  # it has to say
-        needs_helper = declares("objectives", objective, "NEEDS_HELPER")
-        if needs_helper and self.helper is None:
-            raise ComponentError(f"objective {objective} needs a helper net; set `helper: hat-helper`")
-        if self.helper is not None and not needs_helper:
-            raise ComponentError(
-                f"helper: objective {objective} asks no helper net; leave it out, or take objective hat"
-            )
         if self.companions() and scores_no_companions(objective):
             raise ComponentError(
                 f"{file_name('objectives', objective)} returns no companion logits, and {self.companions()} needs them;"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from stages.core.components import declares, nearest
 from stages.core.components import known as known_components
-from stages.core.components import nearest
 from stages.core.config import (
     Attack,
     Augment,
@@ -232,7 +232,15 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
 
 
 def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
-    if method.helper is not None and experiment.method(dataset, method.helper, {}).helper is not None:
+    objective = method.objective.name
+    needs = declares("objectives", objective, "NEEDS_HELPER")
+    if needs and method.helper is None:
+        raise ConfigError(f"methods.{name}: objective {objective} needs a helper net; set `helper: hat-helper`")
+    if method.helper is None:
+        return
+    if not needs:
+        raise ConfigError(f"methods.{name}.helper: objective {objective} asks no helper net; leave it out")
+    if experiment.method(dataset, method.helper, {}).helper is not None:
         raise ConfigError(
             f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
         )
