@@ -227,8 +227,8 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             )
     _check_helper(experiment, dataset, name, method)
     recipe, _ = experiment.recipe(dataset, method.recipe)
-    with _faults_at(f"methods.{name} on {dataset}, recipe {method.recipe}"):
-        check_training(section.data, method, recipe)
+    with _faults_at(f"datasets.{dataset}"):
+        check_training(section.data, name, method, recipe)
 
 
 def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:

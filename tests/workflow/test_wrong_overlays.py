@@ -94,16 +94,16 @@ OWN = {
     "ramp": ("recipes: {standard: {attack: {ramp_epochs: 5}}}", ["recipes.standard.attack.ramp_epochs: in 1 epochs"]),
     "batch-beyond": (
         "recipes: {standard: {batch_size: 201}}",
-        ["recipe standard.batch_size: 201", "200 images", "lower"],
+        ["batch_size of the recipe of methods.vanilla: 201", "200 images"],
     ),
     "one-step-rise": (
         "recipes: {standard: {schedule: {kind: onecycle, pct_start: 0.5}}}",
-        ["schedule.pct_start: 0.5 of 2 steps", "change"],
+        ["schedule.pct_start of the recipe of methods.vanilla: 0.5 of 2 steps", "change"],
     ),
     "nothing-held-out": (
         "datasets: {digits: {data: {train_images: 9}, neighbors: {depth: 8}, features: {moco: {batch_size: 4}}}}\n"
         "recipes: {standard: {batch_size: 4}, adversarial: {batch_size: 4, selection: best_robust}}",
-        ["selection: best_robust has none of 9", "or write last"],
+        ["selection of the recipe of methods.trades: best_robust has none of 9", "or write last"],
     ),
     # Data sets and features.
     "images-beyond": (
@@ -161,6 +161,12 @@ OWN = {
         ["datasets.digits.recipe_augments: recipe 'advers'", "did you mean 'adversarial'?"],
     ),
     # Methods and tables.
+    "m-beyond-images": (
+        "datasets: {digits: {data: {train_images: 9}, neighbors: {depth: 8}, features: {moco: {batch_size: 4}}}}\n"
+        "recipes: {standard: {batch_size: 4}, adversarial: {batch_size: 4}}\n"
+        "methods: {lsp: {lsp: {kind: global, m: 9}}}",
+        ["lsp.m of methods.lsp: 9 companions need more images than the 9", "lower m"],
+    ),
     "lambda": ("methods: {lsp: {lsp: {lambda: 3}}}", ["methods.lsp.lsp.lambda: unknown key", "did you mean 'weight'?"]),
     "seed-of-neighbors": ("methods: {lsp: {lsp: {seed: 3}}}", ["methods.lsp.lsp.seed: kind local", "leave it out"]),
     "monitor-seed": ("monitor: {structure: {seed: 3}}", ["monitor.structure.seed: kind local", "leave it out"]),
