@@ -100,7 +100,7 @@ class Experiment(Section):
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[Seed] = Field(default=[0], min_length=1)
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")
     datasets: dict[Name, Dataset] = Field(min_length=1)

@@ -32,7 +32,7 @@ def snakemake(project: Project, where: Path, *words: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_a_checkout_with_braces_in_its_path_plans(braced: Project) -> None:
-    assert "train" in snakemake(braced, braced.root, "-n", "--quiet")
+    assert "rule train:" in snakemake(braced, braced.root, "-n")
 
 
 @pytest.mark.timeout(600)
