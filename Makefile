@@ -5,10 +5,10 @@ CORES ?= all
 CONFIG ?=
 VENV := .venv
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-CONFIGFILE := $(if $(CONFIG),--configfile $(CONFIG),)
+CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm lint tables status accept publish published schema lock
+.PHONY: help env demo test test-slurm lint tables paper-cells status accept publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ lint: env ## formatting, types, import contracts, workflow lint
 
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
 	@$(RUN) python -m workflow.tables $(CONFIGFILE)
+
+paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
+paper-cells: env ## print the paper's number behind each cell of CONFIG (paper.yaml): its 239 cells, from the plan
+	@$(RUN) python -m workflow.paper_cells $(CONFIGFILE)
 
 status: env ## list what of CONFIG is done, failed, started or missing
 	@$(RUN) python -m workflow.status $(CONFIGFILE)

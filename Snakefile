@@ -13,9 +13,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.en
 from stages.core.errors import ConfigError
 from stages.core.experiment import remarks
 from stages.core.files import canonical_json, packed_json
+from workflow.assumptions import assumed, assumptions_code
 from workflow.devices import gpu_slots
 from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.plan import comparisons, make_plan
 
 min_version("9.0")
 

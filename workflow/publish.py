@@ -15,9 +15,10 @@ from workflow.plan import make_plan
 from workflow.runs import Plan
 
 RESULTS = "results/"
-LAYOUT = """`tables/` holds the tables, `plans/` which run stands in which cell, `attack/` every image's outcome,
-`train/` the histories, and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published`
-makes the tables again from these files alone.
+COMPARISONS = "comparisons"
+LAYOUT = """`tables/` holds the tables and `comparisons.csv`, every pair of their rows; `plans/` which run stands in
+which cell, `attack/` every image's outcome, `train/` the histories, and each folder its manifests (settings, hashes,
+versions, seeds, seconds). `make published` makes the tables again from these files alone.
 """
 TABLE_ENDINGS = (".csv", ".tex", ".txt", ".png", ".pdf", ".json")
 
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         write_json(folder / "plans" / f"{name}.json", _relative(table))
     tables = Path(RESULTS) / "tables" / experiment.experiment
     for made in sorted(tables.iterdir()):
-        if made.name == "assumptions.md" or (made.suffix in TABLE_ENDINGS and made.stem in plan.tables):
+        if made.name == "assumptions.md" or (made.suffix in TABLE_ENDINGS and made.stem in (*plan.tables, COMPARISONS)):
             _copy(made, folder / "tables" / made.name)
     write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"

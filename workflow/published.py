@@ -4,12 +4,15 @@ With --check nothing is written: every CSV, LaTeX and text file must come out by
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from stages.core.errors import ArtifactError
+from stages.core.files import packed_json
 from workflow.commands import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt")
@@ -20,26 +23,36 @@ def main(argv: list[str] | None = None) -> None:
     cli = argparse.ArgumentParser(prog="python -m workflow.published", description=__doc__)
     cli.add_argument("--check", action="store_true", help="compare with what is committed and write nothing")
     check = cli.parse_args(argv).check
-    for plan in sorted((ROOT / "results/published").glob("*/plans/*.json")):
-        folder = plan.parents[1]
-        if check:
-            with tempfile.TemporaryDirectory() as scratch:
-                _make(plan, folder, Path(scratch))
-                _compare(Path(scratch), folder / "tables", plan.stem)
-        else:
-            _make(plan, folder, folder / "tables")
-        print(f"{folder.name}/{plan.stem}: {'as committed' if check else 'made'}")
+    for folder in sorted(path.parent for path in (ROOT / "results/published").glob("*/plans")):
+        for name, stage, settings in _jobs(folder):
+            if check:
+                with tempfile.TemporaryDirectory() as scratch:
+                    _make(name, stage, settings, folder, Path(scratch))
+                    _compare(Path(scratch), folder / "tables")
+            else:
+                _make(name, stage, settings, folder, folder / "tables")
+            print(f"{folder.name}/{name}: {'as committed' if check else 'made'}")
 
 
-def _make(plan: Path, folder: Path, out: Path) -> None:
-    command = [sys.executable, "-m", "stages.tables", "--settings", f"@{plan}", "--root", str(folder)]
-    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{plan.stem}.json")], check=True, cwd=ROOT)
+def _jobs(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(name, stage, its --settings) of every table and figure of an experiment, and of the pairs of its rows."""
+    plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
+    for path in plans:
+        yield path.stem, "tables", f"@{path}"
+    if tables := [plan for plan in plans.values() if plan["kind"] == "table"]:
+        yield "comparisons", "tables.comparisons", packed_json({"plans": tables})
 
 
-def _compare(made: Path, committed: Path, table: str) -> None:
-    for path in sorted(made.glob(f"{table}.*")):
-        if path.suffix in COMPARED and path.read_bytes() != (committed / path.name).read_bytes():
-            raise ArtifactError(f"{committed / path.name}: differs from what its outcomes give; run `make published`")
+def _make(name: str, stage: str, settings: str, folder: Path, out: Path) -> None:
+    command = [sys.executable, "-m", f"stages.{stage}", "--settings", settings, "--root", str(folder)]
+    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{name}.json")], check=True, cwd=ROOT)
+
+
+def _compare(made: Path, committed: Path) -> None:
+    for path in sorted(made.iterdir()):
+        other = committed / path.name
+        if path.suffix in COMPARED and (not other.is_file() or path.read_bytes() != other.read_bytes()):
+            raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
 
 
 if __name__ == "__main__":

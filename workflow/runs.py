@@ -10,7 +10,6 @@ between two stages is never taken for fresh.
 import json
 import re
 from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class TrainJob(Job):
 
     name: str = ""
     seed: int = 0
-    adversarial: bool = False
+    selects: bool = False
 
 
 @dataclass
@@ -196,7 +195,7 @@ class Planner:
             modules=_method_modules(method),
             name=folder,
             seed=seed,
-            adversarial=method.adversarial(),
+            selects=method.selects(recipe),
         )
         return key, self.plan.train.setdefault(key, job)
 
@@ -228,11 +227,6 @@ class Planner:
                 for attack_id in members.keys() & attacks.keys():
                     found[train_key].setdefault(attack_id, f"{train_key}/{group}")
         return found
-
-
-def variants(vary: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Every combination of the varied settings, in the order written."""
-    return [dict(zip(vary, values, strict=True)) for values in product(*vary.values())]
 
 
 def _method_modules(method: Method) -> tuple[str, ...]:

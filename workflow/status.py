@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print a count a stage, then every job that is not done."""
     experiment = experiment_of("status", __doc__ or "", argv)
     states = job_states(make_plan(experiment))
-    print(f"experiment {experiment.experiment}")
+    print(f"experiment {experiment.place}")
     for stage, jobs in states.items():
         found = [state for _, state in jobs]
         counts = ", ".join(f"{found.count(state)} {state}" for state in STATES if state in found)

@@ -194,6 +194,20 @@ class Method(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _in_effect(self) -> "Method":
+        """An option that would change nothing is refused: whoever sets it expects a difference."""
+        if self.lsp is not None and self.lsp.forward_order == "neighbors_first" and not self.adversarial():
+            raise ValueError(
+                f"lsp.forward_order: objective {self.objective.name} has anchors and neighbors in one forward, where"
+                " none is first; leave it out, or take an adversarial objective"
+            )
+        if self.hold_out and self.adversarial():
+            raise ValueError(
+                f"hold_out: objective {self.objective.name} leaves out what it selects on by itself; leave it out"
+            )
+        return self
+
     def adversarial(self) -> bool:
         """Whether the objective trains on adversarial images (its file declares ADVERSARIAL)."""
         return is_adversarial(self.objective.name)

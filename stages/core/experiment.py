@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from stages.core.components import declares, nearest
 from stages.core.components import known as known_components
@@ -28,8 +28,7 @@ from stages.core.known import check_attack, check_augment, check_data, check_tra
 from stages.core.presets import PRESETS
 from stages.core.section import Section
 from stages.core.signatures import shortened
-
-MethodName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+from stages.core.table import MethodName, Table
 
 
 def _none_is_empty(value: Any) -> Any:
@@ -63,27 +62,6 @@ class Dataset(Section):
     paper_note: str = Field("", description="a footnote on that comparison")
 
 
-class Table(Section):
-    """A table of methods by attacks, or the figure of losses over epochs."""
-
-    kind: Literal["table", "losses"] = "table"
-    title: str = ""
-    datasets: list[Name] = Field(min_length=1)
-    methods: list[MethodName] = Field(min_length=1)
-    attacks: list[Name] = Field(default_factory=list, description="the columns")
-    vary: dict[str, list[Any]] = Field(
-        default_factory=dict, description="dotted setting of the method -> values; every combination is a row"
-    )
-    seeds: list[Seed] | None = Field(None, description="default: the experiment's")
-    notes: list[str] = Field(default_factory=list)
-
-    @model_validator(mode="after")
-    def _has_columns(self) -> "Table":
-        if self.kind == "table" and not self.attacks:
-            raise ValueError("a table needs `attacks`, its columns")
-        return self
-
-
 class Resources(Section):
     """What a stage's job asks the scheduler for; changing it reruns nothing."""
 
@@ -96,7 +74,7 @@ class Resources(Section):
 class Experiment(Section):
     """A whole experiment file."""
 
-    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/")
+    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/, with overlays below it")
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[Seed] = Field(default=[0], min_length=1)
@@ -113,13 +91,27 @@ class Experiment(Section):
     monitor: Monitor = Monitor()
     tables: dict[Name, Table] = Field(min_length=1)
     resources: dict[str, Resources] = Field(default_factory=dict)
+    _variant: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """Where its tables lie below results/tables/: its name, and below it what overlays make of it."""
+        return f"{self.experiment}/{self._variant}" if self._variant else self.experiment
+
+    def as_variant(self, name: str) -> "Experiment":
+        """The experiment as overlays have changed it, with their name; '' for the experiment alone."""
+        changed = self.model_copy()
+        changed._variant = name
+        return changed
 
     def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
         """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""
-        merged = self._merged(name)
+        merged = own = self._merged(name)
         merged = merge(merged, self.datasets[dataset].methods.get(name, {}))
         for path, value in changes.items():
             merged = merge(merged, _nested(path, value))
+        if merged.get("lsp") is not None and own.get("lsp") is None:
+            raise ConfigError(_lsp_refused(name, merged["lsp"]))
         return _method(name, merged)
 
     def preset(self, name: str) -> Method:
@@ -152,6 +144,13 @@ class Experiment(Section):
         return asked.model_copy(update={"gpu": 0}) if self.device == "cpu" else asked
 
 
+def _lsp_refused(name: str, lsp: Any) -> str:
+    """Why a table or a data set gives no method an LSP term, and the method that is meant."""
+    settings = ", ".join(f"{key}: {value}" for key, value in lsp.items()) if isinstance(lsp, dict) else ""
+    meant = f"{{lsp-{name}: {{preset: {name}, lsp: {{{settings}}}}}}}"
+    return f"methods.{name} has no LSP term to vary or set; name another method that has, `methods: {meant}`"
+
+
 def _method(name: str, settings: dict[str, Any]) -> Method:
     try:
         return Method.model_validate(settings).resolved()
@@ -173,7 +172,7 @@ def check(experiment: Experiment) -> None:
         where = f"tables.{key}"
         for kind, names, words in (
             ("datasets", table.datasets, list(experiment.datasets)),
-            ("methods", table.methods, [*PRESETS, *experiment.methods]),
+            ("methods", table.names(), [*PRESETS, *experiment.methods]),
             ("attacks", table.attacks, list(experiment.attacks)),
         ):
             for name in names:

@@ -38,7 +38,8 @@ class Moco(Section):
     batch_norm: Literal["shuffle", "split"] = Field("split", description="how batch norm is kept from leaking the key")
     splits: Count = Field(8, description="groups that batch norm sees apart")
     initialization: Literal["pytorch", "torchvision"] = Field(
-        "pytorch", description="of the convolutions: PyTorch's default, or torchvision's ResNets' (the demo)"
+        "pytorch",
+        description="of all convolutions but the stem's: PyTorch's default, or torchvision's ResNets' (the demo)",
     )
     anneal_to_zero: bool = Field(
         False, description="true: the cosine reaches 0 in the last epoch (the demo); false: one epoch after it"

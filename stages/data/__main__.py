@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
                 decoded = decode(data, settings)
             for name, images in decoded.items():
                 write_images(outputs[name], images)
-                facts[name] = describe(images)
+                facts[name] = describe(images, data.splits[name].noted)
+            facts["classes"] = list(decoded["train"].classes)
             facts["decoder"] = decoder_versions()
 
 

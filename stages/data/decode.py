@@ -1,5 +1,6 @@
-"""From a data set to image sets: labels checked, subsets drawn, and only the images that are kept decoded."""
+"""From a data set to image sets: classes settled, subsets drawn, and only the images that are kept decoded."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,18 +9,20 @@ import torch
 from stages.core.artifacts import ImageSet
 from stages.core.config import Data
 from stages.core.errors import ConfigError
-from stages.data.pixels import shape, stack
-from stages.data.records import DataSet, Records, check_labels
+from stages.core.progress import say
+from stages.data.classes import settled
+from stages.data.pixels import ANIMATIONS, ORIENTED, shape, stack
+from stages.data.records import DataSet, Records
 from stages.data.subset import proportional_rows
 
 
 def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
     """Image sets by name: train, test, and unlabelled (labels -1) if the data set has it.
 
-    Raises ArtifactError for a bad label or image, ConfigError for a subset too large or for sizes that differ.
+    Raises ArtifactError for a bad label or image, ConfigError for a subset too large or for sizes that differ. A
+    class that the subset leaves without training images is told in a line.
     """
-    for records in (data.train, data.test):
-        check_labels(records, data.classes)
+    data = settled(data)
     rows = {
         name: proportional_rows(
             records.labels, keep, torch.Generator().manual_seed(settings.subset_seed), f"{name}_images"
@@ -29,13 +32,13 @@ def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
             ("test", data.test, settings.test_images),
         )
     }
-    splits = {"train": data.train, "test": data.test}
+    if lost := len(data.classes) - len(np.unique(data.train.labels[rows["train"]])):
+        say(f"train_images: {settings.train_images} leaves {lost} of {len(data.classes)} classes without an image")
     if data.unlabelled is not None:
-        splits["unlabelled"] = data.unlabelled
         rows["unlabelled"] = np.arange(len(data.unlabelled.labels))
     decoded = {
         name: _image_set(records, rows[name], data.classes, settings.image_size, f"decoding {name}")
-        for name, records in splits.items()
+        for name, records in data.splits.items()
     }
     sizes = {name: shape(images.images) for name, images in decoded.items()}
     if len(set(sizes.values())) > 1:
@@ -44,8 +47,11 @@ def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
     return decoded
 
 
-def describe(images: ImageSet) -> dict[str, Any]:
-    """What the manifest keeps of a set: its size, its content hash, and the images of each class by label."""
+def describe(images: ImageSet, noted: Counter[str]) -> dict[str, Any]:
+    """What the manifest keeps of a set: its size, its content hash, and the images of each class by label.
+
+    noted: what its records' decoding counted, kept too: images turned upright, and those of several frames.
+    """
     counts = torch.bincount(images.labels.clamp(min=0), minlength=len(images.classes))
     labelled = bool((images.labels >= 0).all())
     return {
@@ -53,6 +59,7 @@ def describe(images: ImageSet) -> dict[str, Any]:
         "shape": list(images.images.shape[1:]),
         "content_hash": images.content_hash(),
         "class_counts": counts.tolist() if labelled else [],
+        **{name: noted[name] for name in (ORIENTED, ANIMATIONS)},
     }
 
 

@@ -3,37 +3,82 @@
 import io
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 from torch import Tensor
 
 from stages.core.errors import ArtifactError, ConfigError
-from stages.core.progress import progress
+from stages.core.progress import progress, say
 
 Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # no format whose decoder starts another program
 DEEP_MODES = ("I", "F")
 DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+BITS_PER_SAMPLE = 258  # the TIFF tag
+UPRIGHT: dict[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What stands an image upright, by its EXIF orientation (CIPA DC-008, tag 274); 1 is upright, others mean nothing."""
+
+ORIENTED, ANIMATIONS = "oriented", "animations"
 
 
-def decode_image(encoded: bytes, name: str) -> Pixels:
-    """Pixels (H, W, 3) uint8 of an encoded image; grayscale becomes three equal channels, transparency is dropped.
+def decode_image(encoded: bytes, name: str, noted: Counter[str]) -> Pixels:
+    """Pixels (H, W, 3) uint8 of an encoded image, upright as its EXIF orientation asks.
+
+    Grayscale becomes three equal channels and transparency is dropped. Of several frames (an animation, the pages of
+    a TIFF) the first is taken, which is said once. `noted` counts the images ORIENTED otherwise and the ANIMATIONS.
 
     Raises ArtifactError naming the image if its bytes are damaged, or if it has more than 8 bits a channel, which
-    a conversion would clip without a word.
+    a conversion would cut without a word.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            if image.mode.split(";")[0] in DEEP_MODES:
+            if is_deep(image):
                 raise ArtifactError(f"{name}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
-            return np.asarray(image.convert("RGB"))
+            if getattr(image, "is_animated", False):
+                if not noted[ANIMATIONS]:
+                    say(f"{name}: holds several frames; the first is taken, here and in others like it")
+                noted[ANIMATIONS] += 1
+            noted[ORIENTED] += orientation(image) in UPRIGHT
+            image.load()  # which turns a TIFF, and takes its tag away
+            turn = UPRIGHT.get(orientation(image))
+            return np.asarray((image if turn is None else image.transpose(turn)).convert("RGB"))
+    except UnidentifiedImageError as error:
+        reason = f"none of {', '.join(FORMATS)}" if encoded else "it is empty"
+        raise ArtifactError(f"{name}: not a readable image ({reason}); replace it or take it out") from error
     except DECODER_ERRORS as error:
         raise ArtifactError(f"{name}: not a readable image ({error}); replace it or take it out") from error
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation as the file has it, meant to be 1 to 8; 1 where there is none."""
+    stored = image.getexif().get(ExifTags.Base.Orientation)
+    return stored if isinstance(stored, int) else 1
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened image, not yet loaded, has more than 8 bits a channel; Pillow's 8-bit mode may hide it."""
+    if image.mode.split(";")[0] in DEEP_MODES:
+        return True
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (1,))) > 8
+    stored = [part for tile in image.tile for part in (tile.args if isinstance(tile.args, tuple) else (tile.args,))]
+    if image.format == "PPM":
+        return any(isinstance(part, int) and part > 255 for part in stored)  # the largest value
+    return image.format == "PNG" and any(str(part).endswith(";16B") for part in stored)
 
 
 def square(pixels: Pixels, size: int) -> Pixels:

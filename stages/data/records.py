@@ -1,7 +1,9 @@
 """What every source gives: its splits as records whose pixels are decoded only when asked for."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +17,34 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Records:
-    """One split: labels (N,) int64; pixels(row) gives (H, W, 3) uint8; where(row) names the row in an error."""
+    """One split: labels (N,) int64; pixels(row) gives (H, W, 3) uint8; where(row) names the row in an error.
+
+    noted: what decoding met and a manifest should tell, counted (see `pixels.decode_image`).
+    """
 
     labels: Labels
     pixels: Callable[[int], Pixels]
     where: Callable[[int], str]
+    noted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Class names by label, the two labelled splits, and STL-10's unlabelled images where they are asked for."""
+    """The two labelled splits, and STL-10's unlabelled images where they are asked for.
+
+    classes: the names by label as the source lists them, () where it lists none (see `classes.settled`).
+    """
 
     classes: tuple[str, ...]
     train: Records
     test: Records
     unlabelled: Records | None = None
+
+    @property
+    def splits(self) -> dict[str, Records]:
+        """The splits by name, in the order they are decoded."""
+        extra = {} if self.unlabelled is None else {"unlabelled": self.unlabelled}
+        return {"train": self.train, "test": self.test, **extra}
 
 
 def from_array(images: Pixels, labels: Labels, origin: str) -> Records:
@@ -43,20 +58,29 @@ def from_array(images: Pixels, labels: Labels, origin: str) -> Records:
 
 def from_encoded(read: Callable[[int], bytes], labels: Labels, where: Callable[[int], str]) -> Records:
     """Records of image files: read(row) gives the bytes of a JPEG, PNG, ..."""
-    return Records(labels, lambda row: decode_image(read(row), where(row)), where)
+    noted: Counter[str] = Counter()
+    return Records(labels, lambda row: decode_image(read(row), where(row), noted), where, noted)
 
 
 def unlabelled(records: Records) -> Records:
     """The same images with every label -1."""
-    return Records(np.full(len(records.labels), UNLABELLED, np.int64), records.pixels, records.where)
+    return replace(records, labels=np.full(len(records.labels), UNLABELLED, np.int64))
 
 
-def check_labels(records: Records, classes: tuple[str, ...]) -> None:
-    """Raise ArtifactError unless there are records and each label names a class; the message names the first row."""
-    outside = np.flatnonzero((records.labels < 0) | (records.labels >= len(classes)))
-    if len(outside):
-        row = int(outside[0])
-        raise ArtifactError(
-            f"{records.where(row)}: label {records.labels[row]}, and labels must lie in [0, {len(classes)}) for "
-            f"{len(classes)} classes; mend the labels or the list of class names"
-        )
+def whole_numbers(found: Any, origin: str) -> Labels:
+    """Labels (N,) int64 as a file may spell them: whole numbers, perhaps as floats; origin names the file.
+
+    Raises ArtifactError for anything else: text, truth values, fractions, NaN, numbers beyond 63 bits, nested lists.
+    """
+    try:
+        numbers = np.asarray(found)
+    except ValueError:  # nested lists of several lengths
+        numbers = np.empty((0, 0))
+    if numbers.ndim == 1 and numbers.dtype.kind in "iuf":
+        with np.errstate(invalid="ignore"):
+            labels = numbers.astype(np.int64)
+        if len(wrong := np.flatnonzero(labels != numbers)) == 0:
+            return labels
+        row = int(wrong[0])
+        raise ArtifactError(f"{origin}, row {row}: label {numbers[row]} is not a whole number below 2^63; mend it")
+    raise ArtifactError(f"{origin}: the labels must be one whole number an image; get the file again")

@@ -31,10 +31,14 @@ class Tree:
 
 
 def folder_tree(folder: Path) -> Tree:
-    """Every file below a folder; links are followed."""
+    """Every file below a folder; links are followed. ArtifactError for a folder that cannot be listed."""
+
+    def refuse(error: OSError) -> None:
+        raise ArtifactError(f"{error.filename}: cannot be listed ({error.strerror}); allow it or take it out")
+
     names = sorted(
         (Path(place) / name).relative_to(folder).as_posix()
-        for place, _, files in os.walk(folder, followlinks=True)
+        for place, _, files in os.walk(folder, onerror=refuse, followlinks=True)
         for name in files
     )
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+from torch import Tensor
 from torch import device as torch_device
 
 from stages.core import once
@@ -15,7 +16,7 @@ from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest, sha256_file
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
-from stages.features.embed import embed
+from stages.features.embed import embed, pixels
 from stages.features.pretrain import architecture, pretrain
 from stages.features.source import encoder_file, load_encoder
 
@@ -96,14 +97,15 @@ def run_pretrain(argv: list[str]) -> None:
 
 def run_embed(argv: list[str]) -> None:
     """Read images and encoder; embed; write embeddings and manifest."""
-    cli = parser("features embed", "Embed the training images, un-augmented.")
+    cli = parser("features embed", "Embed the training images, un-augmented, or write their pixels as embeddings.")
     cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
-    cli.add_argument("--encoder", type=Path, help="what pretrain wrote; official: default is the settings' checkpoint")
+    cli.add_argument("--encoder", type=Path, help="what pretrain wrote; official: the checkpoint; pixels: none")
     cli.add_argument("--embeddings", type=Path, required=True, help="output: one row an image (Parquet)")
     args = cli.parse_args(argv)
     settings = load_settings(args.settings, Features)
     device = prepare(args.device, args.threads, settings.seed)
-    inputs = {"train": args.train, "encoder": encoder_file(settings, args.encoder)}
+    encoder = encoder_file(settings, args.encoder)
+    inputs = {"train": args.train, **({} if encoder is None else {"encoder": encoder})}
     with recorded(
         args.manifest,
         modules=EMBED_MODULES,
@@ -113,11 +115,15 @@ def run_embed(argv: list[str]) -> None:
         seed=settings.seed,
         device=device,
     ) as facts:
-        images = read_images(inputs["train"]).images
-        encoder = load_encoder(settings, inputs["encoder"]).to(device)
-        embeddings = embed(encoder, images, embedding=settings.embedding, batch_size=settings.batch_size, device=device)
+        images = read_images(args.train).images
+        embeddings = pixels(images) if encoder is None else _embedded(settings, encoder, images, device)
         write_embeddings(args.embeddings, embeddings)
         facts.update(images=embeddings.shape[0], dimensions=embeddings.shape[1])
+
+
+def _embedded(settings: Features, encoder: Path, images: Tensor, device: torch_device) -> Tensor:
+    network = load_encoder(settings, encoder).to(device)
+    return embed(network, images, embedding=settings.embedding, batch_size=settings.batch_size, device=device)
 
 
 def check_labels(sets: dict[str, ImageSet], paths: dict[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""Embeddings of un-augmented images, the encoder in eval mode."""
+"""Embeddings of un-augmented images: by an encoder in eval mode, or, as a control, the pixels themselves."""
 
 from typing import Literal
 
@@ -24,3 +24,8 @@ def embed(
         return torch.cat(
             [network(batch.to(device).float() / PIXEL_MAX) for batch in progress(batches, "embed", len(batches))]
         )
+
+
+def pixels(images: Tensor) -> Tensor:
+    """uint8 images (N, 3, H, W) -> their pixels (N, 3 * H * W) float32 in [0, 1]; distances are between images then."""
+    return images.flatten(1).float().div_(PIXEL_MAX)

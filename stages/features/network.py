@@ -53,6 +53,17 @@ def moco_encoder(*, backbone: str, width: int, dim: int, head_layers: int) -> En
     return Encoder(body, head, torch.zeros(3), torch.ones(3))
 
 
+def initialize_as_demo(encoder: Encoder) -> None:
+    """Draw the convolutions anew as torchvision's ResNets do, N(0, 2 / (outputs * k^2)), but for the stem's.
+
+    MoCo's CIFAR demo builds torchvision's ResNet and then replaces its stem, which so keeps PyTorch's default, as the
+    linear head does.
+    """
+    for name, module in encoder.backbone.named_modules():
+        if isinstance(module, nn.Conv2d) and not name.startswith("stem"):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 def read_encoder(path: Path) -> Encoder:
     """The query encoder that `pretrain` wrote; ArtifactError for any other network."""
     weights, architecture = read_weights(path)

@@ -2,7 +2,7 @@
 
 Batch norm must not tell a query which key is its own, so keys are computed in a mixed order and normalized within
 `splits` groups; `split` normalizes the queries in groups too, as the demo does, `shuffle` over their whole batch.
-The learning rate of epoch e (from 0) of E is lr * (1 + cos(pi * e / E)) / 2.
+The learning rate is annealed by a cosine (`learning_rate`), the weights are drawn as `Moco.initialization` says.
 """
 
 import copy
@@ -25,7 +25,7 @@ from stages.core.saving import saving
 from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
-from stages.features.network import PIXEL_MAX, moco_encoder, pixel_statistics, split_batch_norm
+from stages.features.network import PIXEL_MAX, initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
 from stages.features.state import Epoch, PretrainState
 from stages.features.step import train_step
 
@@ -57,19 +57,24 @@ def pretrain(
     with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
         while state.epoch < settings.epochs:
             number = state.epoch + 1
-            lr = settings.lr * (1 + math.cos(math.pi * state.epoch / settings.epochs)) / 2
-            epoch = train_epoch(settings, state, images, lr, save_if_due)
+            epoch = train_epoch(settings, state, images, learning_rate(settings, number), save_if_due)
             started = time.monotonic()
             loss, accuracy = mean_loss(settings, state, epoch), math.nan
             if number % settings.monitor_epochs == 0 or number == settings.epochs:
                 accuracy = monitor(settings, state, train, test)
                 say(f"MoCo epoch {number}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
             with uninterrupted():
-                row = {"epoch": number, "loss": loss, "lr": lr, "knn_accuracy": accuracy}
+                row = {"epoch": number, "loss": loss, "lr": learning_rate(settings, number), "knn_accuracy": accuracy}
                 state.history.append({**row, "seconds": epoch.seconds + time.monotonic() - started})
                 state.epoch, state.underway = number, None
                 save()
     return state
+
+
+def learning_rate(settings: Moco, number: int) -> float:
+    """lr * (1 + cos(pi * e / E)) / 2 in epoch `number` (1 to E); e counts from 1 with anneal_to_zero, else from 0."""
+    passed = number if settings.anneal_to_zero else number - 1
+    return settings.lr * (1 + math.cos(math.pi * passed / settings.epochs)) / 2
 
 
 def training_images(train: ImageSet, unlabelled: ImageSet | None) -> Tensor:
@@ -94,7 +99,10 @@ def check(settings: Moco, num_images: int) -> None:
 
 def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
     """The state before the first epoch: the key encoder a copy of the query encoder, the queue random directions."""
-    query = moco_encoder(**architecture(settings)).to(images.device)
+    query = moco_encoder(**architecture(settings))
+    if settings.initialization == "torchvision":
+        initialize_as_demo(query)
+    query.to(images.device)
     mean, std = pixel_statistics(images)
     query.mean.copy_(mean.view_as(query.mean))
     query.std.copy_(std.view_as(query.std))

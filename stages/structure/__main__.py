@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
+import torch
+
 from stages.core.artifacts import Structure, read_embeddings, read_neighbors, write_structure
 from stages.core.config import StructureSettings
 from stages.core.device import prepare
 from stages.core.progress import say
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.structure.companions import companions
-from stages.structure.vectors import coefficient_of_variation, structure_vectors
+from stages.structure.vectors import coefficient_of_variation, controlled, structure_vectors
+
+VECTORS = {
+    "distances": "of distances (Eq. 2)",
+    "uniform": "uniform (a control)",
+    "permuted": "of distances, permuted within each anchor (a control)",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,18 +38,21 @@ def main(argv: list[str] | None = None) -> None:
             seed=settings.seed,
             device=device,
         ) as facts:
+            drawn = torch.Generator().manual_seed(settings.seed)
             ids, distances = companions(
-                settings, read_neighbors(arguments.neighbors), read_embeddings(arguments.embeddings)
+                settings, read_neighbors(arguments.neighbors), read_embeddings(arguments.embeddings), drawn
             )
             vectors, degenerate = structure_vectors(distances)
+            vectors = controlled(vectors, settings.vector, drawn)
             write_structure(arguments.structure, Structure(ids, vectors.float()))
             facts.update(
                 anchors=len(ids),
+                vector=VECTORS[settings.vector],
                 coefficient_of_variation=coefficient_of_variation(vectors),
                 degenerate_anchors=int(degenerate.sum()),
             )
             say(
-                f"structure: {len(ids)} anchors, {settings.m} {settings.kind} companions, "
+                f"structure: {len(ids)} anchors, {settings.m} {settings.kind} companions, P_x {facts['vector']}, "
                 f"coefficient of variation {facts['coefficient_of_variation']:.4f}"
             )
 

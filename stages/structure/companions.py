@@ -12,10 +12,12 @@ NUMBERS_AT_ONCE = 2**23
 """Float64 differences held in memory at a time: 64 MiB."""
 
 
-def companions(choice: StructureSettings, searched: Neighbors, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+def companions(
+    choice: StructureSettings, searched: Neighbors, embeddings: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """(ids, Euclidean distances), both (N, m), of every anchor's companions; embeddings: (N, D) float32.
 
-    local: the nearest m of the searched lists. global: m distinct others by `choice.seed`, in the order drawn.
+    local: the nearest m of the searched lists. global: m distinct others by `generator`, in the order drawn.
     Held-out images (core.split) are nobody's companion; as anchors they have rows too, which training leaves aside.
     """
     images, depth = searched.neighbors.shape
@@ -32,7 +34,7 @@ def companions(choice: StructureSettings, searched: Neighbors, embeddings: Tenso
             )
         places = first_allowed(searched.neighbors, held_out, choice.m)
         return searched.neighbors.gather(1, places), searched.distances.gather(1, places)
-    ids = random_others(~held_out, choice.m, torch.Generator().manual_seed(choice.seed))
+    ids = random_others(~held_out, choice.m, generator)
     return ids, distances_to(ids, embeddings)
 
 

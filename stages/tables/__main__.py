@@ -1,25 +1,27 @@
 """`python -m stages.tables`: one table or figure of an experiment, from outcomes and histories."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.core.device import prepare
-from stages.core.files import atomic, write_text
+from stages.core.files import write_text
 from stages.core.progress import say
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
 from stages.tables.figure import draw_losses
-from stages.tables.latex import latex_document
+from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.paper import PAPER, read_paper
 from stages.tables.parity import parity_notes
 from stages.tables.plan import Plan
 from stages.tables.sheet import lay_out
+from stages.tables.subsets import subset_notes
 from stages.tables.terminal import terminal_text
 
-ASSUMPTIONS = Path(__file__).with_name("assumptions.md")
-SUFFIXES = {"table": ("csv", "tex", "txt"), "losses": ("csv", "png", "pdf")}
+ENDINGS = {
+    "table": {"csv": ".csv", "tex": ".tex", "document": "-document.tex", "txt": ".txt"},
+    "losses": {"csv": ".csv", "png": ".png", "pdf": ".pdf"},
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,9 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         plan = load_settings(args.settings, Plan)
         device = prepare(args.device, args.threads, plan.seed)
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
-        outputs = {suffix: args.out / f"{plan.table}.{suffix}" for suffix in SUFFIXES[plan.kind]}
-        if plan.assumptions:
-            inputs[ASSUMPTIONS.name] = ASSUMPTIONS
+        outputs = {name: args.out / f"{plan.table}{ending}" for name, ending in ENDINGS[plan.kind].items()}
         with recorded(
             args.manifest,
             modules=["stages.tables.__main__"],
@@ -45,18 +45,17 @@ def main(argv: list[str] | None = None) -> None:
             device=device,
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
-            if plan.assumptions:
-                write_assumptions(args.out)
         for name in facts["missing"]:
             say(f"{plan.table}: missing {name}")
 
 
 def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
-    """Write a table as CSV, LaTeX and text; return what is missing, each run once."""
+    """Write a table as CSV, text, and LaTeX, alone and in a document; return what is missing, each run once."""
     cells = score(plan, root, read_paper())
-    sheet = lay_out(plan, cells, parity_notes(plan, root))
+    sheet = lay_out(plan, cells, [*subset_notes(plan, cells), *parity_notes(plan, cells, root)])
     write_cells(outputs["csv"], cells)
-    write_text(outputs["tex"], latex_document(sheet))
+    write_text(outputs["tex"], latex_fragment(sheet))
+    write_text(outputs["document"], latex_document(sheet, outputs["tex"].name))
     write_text(outputs["txt"], terminal_text(sheet))
     return _named(cells)
 
@@ -67,12 +66,6 @@ def write_figure(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[st
     write_curves(outputs["csv"], curves)
     draw_losses(plan.title, curves, plan.notes, (outputs["png"], outputs["pdf"]))
     return _named(curves)
-
-
-def write_assumptions(folder: Path) -> None:
-    """Copy the list of our choices; the folder's tables share it, so no table owns it or removes it on an error."""
-    with atomic(folder / ASSUMPTIONS.name) as temporary:
-        shutil.copyfile(ASSUMPTIONS, temporary)
 
 
 def _named(parts: Sequence[Cell | Curves]) -> list[str]:

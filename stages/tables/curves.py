@@ -1,4 +1,8 @@
-"""The two losses of each method over the epochs, averaged over seeds (the numbers of Figure 3)."""
+"""The losses of each method over the epochs, averaged over seeds (the numbers of Figure 3).
+
+The objective's loss is a mean over the epoch's batches. The LSP loss is measured at each epoch's end, in eval mode, and
+where the experiment asks for it (`monitor.training_batches`) also while training, as the paper's curve is.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +13,20 @@ from stages.core.artifacts import read_table
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.progress import say
-from stages.tables.cells import Gap
 from stages.tables.listing import csv_text
 from stages.tables.plan import Plan, Row, Run
+from stages.tables.verdicts import Gap
 
 LOSSES = ("objective_loss", "lsp_loss")
-COLUMNS = tuple(f"{loss}{part}" for loss in LOSSES for part in ("", "_sd"))
-CSV_HEAD = ("dataset", "row", "epoch", "seeds", *COLUMNS, "missing")
+TRAINING_LOSS = "lsp_training_loss"
 
 
 @dataclass(frozen=True)
 class Curves:
-    """One method's losses: epochs as index, columns <loss> and <loss>_sd (ddof 1; NaN for one seed) and seeds."""
+    """One method's losses: epochs as index, columns seeds, and <loss> and <loss>_sd (ddof 1; NaN for one seed) of each.
+
+    The loss while training is there if any of its runs measured it.
+    """
 
     row: Row
     table: pd.DataFrame
@@ -33,16 +39,21 @@ def read_curves(plan: Plan, root: Path) -> list[Curves]:
 
 
 def write_curves(path: Path, curves: list[Curves]) -> None:
-    """Write what is plotted, one CSV line a row and epoch, to six digits; a row without history has one line."""
+    """Write what is plotted, one CSV line a row and epoch, to six digits; a row without history has one line.
+
+    The loss while training has columns if any row has it.
+    """
+    losses = [*LOSSES, *([TRAINING_LOSS] if any(TRAINING_LOSS in curve.table for curve in curves) else [])]
+    columns = ["seeds", *(f"{loss}{part}" for loss in losses for part in ("", "_sd"))]
     lines: list[list[str]] = []
     for curve in curves:
         start = [curve.row.dataset, curve.row.label]
         missing = "; ".join(gap.run for gap in curve.gaps)
-        for record in curve.table.reset_index().itertuples(index=False):
+        for record in curve.table.reindex(columns=columns).reset_index().itertuples(index=False):
             lines.append([*start, *map(_number, record), missing])
         if curve.table.empty:
-            lines.append([*start, *[""] * (len(CSV_HEAD) - 3), missing])
-    write_text(path, csv_text(CSV_HEAD, lines))
+            lines.append([*start, *[""] * (1 + len(columns)), missing])
+    write_text(path, csv_text(("dataset", "row", "epoch", *columns, "missing"), lines))
 
 
 def _number(value: float) -> str:
@@ -62,13 +73,13 @@ def _curves(row: Row, root: Path) -> Curves:
         return Curves(row, pd.DataFrame(index=pd.Index([], name="epoch")), tuple(gaps))
     grouped = pd.concat(histories).groupby(level="epoch")
     columns = {"seeds": grouped.size().astype("float64")}
-    for loss in LOSSES:
+    for loss in [name for name in (*LOSSES, TRAINING_LOSS) if any(name in history for history in histories)]:
         columns |= {loss: grouped[loss].mean(), f"{loss}_sd": grouped[loss].std(ddof=1)}
     return Curves(row, pd.DataFrame(columns).sort_index(), tuple(gaps))
 
 
 def _history(run: Run, root: Path) -> pd.DataFrame | Gap:
-    """Both losses by epoch, or why there are none."""
+    """The losses by epoch, or why there are none."""
     if run.history is None:
         return Gap(run.name, "keeps no history")
     if not (root / run.history).is_file():
@@ -80,4 +91,5 @@ def _history(run: Run, root: Path) -> pd.DataFrame | Gap:
         return Gap(run.name, f"{run.history} is damaged")
     if lacking := [name for name in ("epoch", *LOSSES) if name not in table.column_names]:
         return Gap(run.name, f"{run.history} has no column {', '.join(lacking)}")
-    return table.select(["epoch", *LOSSES]).to_pandas().set_index("epoch").astype("float64")
+    losses = [name for name in (*LOSSES, TRAINING_LOSS) if name in table.column_names]
+    return table.select(["epoch", *losses]).to_pandas().set_index("epoch").astype("float64")

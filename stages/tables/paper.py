@@ -1,61 +1,51 @@
 """The paper's published accuracies (arXiv 2303.16861), to stand beside ours.
 
-They lie in `paper.csv`, in percent, one line a number. It holds only the numbers that have reached this project with
-their source; most of the paper's 239 are absent, and a table shows "–" for them. To add one, append a line:
-
-    table    the table's key in an experiment file, e.g. table1
-    dataset  the paper's data set, as `paper_dataset` names it, e.g. cifar10
-    method   the method's key, e.g. lsp
-    variant  the settings that differ from the method's preset, e.g. lsp.m=16;lsp.weight=5 (any order), or nothing
-    column   the attack's label at the head of our column, upper or lower case, e.g. PGD
-    value    the accuracy as printed, in percent
-    source   where the number was read, e.g. "arXiv 2303.16861v1, Table 1"
-
-Read numbers off the paper itself; one that is derived or remembered does not belong there. The tables show them at the
-next run.
+`paper.csv` holds all 239 numbers of its Tables 1 to 7 as printed there, in percent: the table's number, the data set,
+the row (in Tables 3 to 6 the varied value, else the method), the column (the attack) and the accuracy. A cell of ours
+answers to the number whose table, data set, row and column are called alike; case, spaces, hyphens and underscores do
+not count.
 """
 
 import csv
-from collections.abc import Mapping
+import re
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from stages.core.config import Number
 from stages.core.errors import ArtifactError
 from stages.core.explain import explain
 from stages.core.section import Section
 
 PAPER = Path(__file__).with_name("paper.csv")
-Key = tuple[str, str, str, str, str]
+Key = tuple[int, str, str, str]
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_stripped), Field(min_length=1)]
 
 
 class Published(Section):
-    """One line of paper.csv."""
+    """One line of paper.csv; the number keeps its printed digits."""
 
-    table: str = Field(min_length=1)
-    dataset: str = Field(min_length=1)
-    method: str = Field(min_length=1)
-    variant: str = ""
-    column: str = Field(min_length=1)
-    value: Number = Field(ge=0, le=100)
-    source: str = Field(min_length=1)
-
-    def settings(self) -> dict[str, str]:
-        """The variant's settings by name, as written."""
-        pairs = [part.partition("=") for part in self.variant.split(";") if part.strip()]
-        return {name.strip(): value.strip() for name, _, value in pairs}
+    table: int = Field(ge=1, le=7)
+    dataset: Text
+    row: Text
+    column: Text
+    paper: Decimal = Field(ge=0, le=100)
 
 
-def key(table: str, dataset: str, method: str, variant: Mapping[str, Any], column: str) -> Key:
-    """What a published number is found by; settings in any order, numbers in any spelling (1, 1.0, '1')."""
-    settings = ";".join(f"{name}={_spelling(variant[name])}" for name in sorted(variant))
-    return table, dataset, method, settings, column.strip().casefold()
+def key(table: int, dataset: str, row: str, column: str) -> Key:
+    """What a published number is found by."""
+    return table, _folded(dataset), _folded(row), _folded(column)
 
 
 def read_paper(path: Path = PAPER) -> dict[Key, Published]:
-    """The published numbers by key; ArtifactError names the line that breaks a rule or repeats another."""
+    """The published numbers by key, in the order of the file; ArtifactError names the line that breaks a rule."""
     found: dict[Key, Published] = {}
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -67,17 +57,12 @@ def read_paper(path: Path = PAPER) -> dict[Key, Published]:
             published = Published.model_validate(line)
         except ValidationError as error:
             raise ArtifactError(f"{path}, line {number}: {explain(error, Published)}") from error
-        parts = published.table, published.dataset, published.method, published.settings(), published.column
-        if key(*parts) in found:
+        place = key(published.table, published.dataset, published.row, published.column)
+        if place in found:
             raise ArtifactError(f"{path}, line {number}: this number stands twice; keep one line")
-        found[key(*parts)] = published
+        found[place] = published
     return found
 
 
-def _spelling(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    try:
-        return f"{float(value):.12g}"
-    except (TypeError, ValueError):
-        return str(value)
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).casefold()

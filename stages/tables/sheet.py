@@ -1,18 +1,20 @@
-"""A table laid out for people, the same for the terminal and for LaTeX: heads, marked entries, notes.
+"""A table laid out for people, the same for the terminal and for LaTeX: heads, lines, marked entries, notes.
 
-Where the paper's numbers are known for a column, its number and ours less it follow the column. Notes say how to read
-the numbers, on how many images they rest, and which runs are missing and why.
+Its lines are the methods, or, as in the paper's Tables 3 to 7, the attacks. Where the paper's numbers are known, they
+follow in a line of their own, each with ours less it. n, the number of test images, stands with the attack: in the
+column's head, or in the line's. Notes say how to read the numbers, and which runs are missing and why.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
 
-from stages.tables.cells import Cell, best
-from stages.tables.plan import Column, Plan, Row
+from stages.tables.cells import Cell
+from stages.tables.plan import Plan, Row
+from stages.tables.stars import legend, stars
 
 MISSING = "–"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+Marked = tuple[Cell, str]  # a cell and its star
 
 
 @dataclass(frozen=True)
@@ -22,25 +24,34 @@ class Entry:
     text: str
     spread: str = ""
     marks: tuple[str, ...] = ()
-    best: bool = False
+    star: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One method on one data set."""
+    """One method or attack on one data set; `below`: the line belongs to the one above it."""
 
-    dataset: str
     label: Entry
     entries: tuple[Entry, ...]
+    below: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A data set's lines; sizes: what stands below each head, empty where the lines say it."""
+
+    dataset: str
+    sizes: tuple[str, ...]
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: heads of the entries, lines by data set, and notes with their marks ('' for those without)."""
+    """A table: heads of the entries, a block a data set, and notes with their marks ('' for those without)."""
 
     title: str
     heads: tuple[str, ...]
-    blocks: tuple[tuple[Line, ...], ...]
+    blocks: tuple[Block, ...]
     notes: tuple[tuple[str, str], ...]
 
 
@@ -61,57 +72,70 @@ class Marks:
         return self.known[note]
 
 
-def lay_out(plan: Plan, cells: list[Cell], parity: list[str]) -> Sheet:
-    """The sheet of scored cells (in the order of `score`); parity: notes on figures selected on test images."""
-    compared = {cell.column.attack for cell in cells if cell.paper is not None}
+def lay_out(plan: Plan, cells: list[Cell], remarks: list[str]) -> Sheet:
+    """The sheet of scored cells (in the order of `score`); remarks: notes on the images, on figures for parity."""
     marks = Marks()
-    pairs = iter(zip(cells, best(cells), strict=True))
-    blocks = tuple(
-        tuple(_line(row, [next(pairs) for _ in plan.columns], compared, marks) for row in block)
-        for block in plan.blocks()
-    )
-    heads = tuple(head for column in plan.columns for head in _heads(column, column.attack in compared))
-    versus = "paper: its published accuracy in %; diff.: ours less the paper's." if compared else ""
-    general = [*_reading(cells), versus, _sizes(cells), *parity, *plan.notes]
+    starred = stars(cells)
+    pairs = iter(zip(cells, starred, strict=True))
+    by_row = [[[next(pairs) for _ in plan.columns] for _ in block] for block in plan.blocks()]
+    arrange = _by_attack if plan.layout == "attacks" else _by_method
+    blocks = tuple(arrange(block, grid, marks) for block, grid in zip(plan.blocks(), by_row, strict=True))
+    by_attack = plan.layout == "attacks"
+    heads = tuple(row.label for row in plan.blocks()[0]) if by_attack else tuple(c.label for c in plan.columns)
+    compared = any(cell.paper is not None for cell in cells)
+    versus = "paper: its published accuracy in %, and with it ours less the paper's." if compared else ""
+    general = [legend(starred), *_reading(cells), versus, *remarks, *plan.notes]
     notes = [("", note) for note in general if note] + [(mark, note) for note, mark in marks.known.items()]
     return Sheet(plan.title, heads, blocks, tuple(notes))
 
 
-def _heads(column: Column, compared: bool) -> tuple[str, ...]:
-    return (column.label, "paper", "diff.") if compared else (column.label,)
+def _by_method(block: tuple[Row, ...], grid: list[list[Marked]], marks: Marks) -> Block:
+    lines = [line for row, pairs in zip(block, grid, strict=True) for line in _lines(Entry(row.label), pairs, marks)]
+    return Block(block[0].title(), tuple(map(_images, zip(*grid, strict=True))), tuple(lines))
 
 
-def _line(row: Row, pairs: list[tuple[Cell, bool]], compared: set[str], marks: Marks) -> Line:
-    noted = bool(compared) and row.paper_dataset is not None and row.paper_note
-    label = Entry(row.label, marks=(marks.of(row.paper_note),) if noted else ())
-    entries: list[Entry] = []
-    for cell, is_best in pairs:
-        entries.append(_entry(cell, is_best, marks))
-        if cell.column.attack in compared:
-            entries.extend(_beside(cell))
-    return Line(row.title(), label, tuple(entries))
+def _by_attack(block: tuple[Row, ...], grid: list[list[Marked]], marks: Marks) -> Block:
+    lines: list[Line] = []
+    for pairs in zip(*grid, strict=True):
+        lines.extend(_lines(Entry(pairs[0][0].column.label, _images(pairs)), list(pairs), marks))
+    return Block(block[0].title(), ("",) * len(block), tuple(lines))
 
 
-def _entry(cell: Cell, is_best: bool, marks: Marks) -> Entry:
+def _lines(label: Entry, pairs: list[Marked], marks: Marks) -> Iterator[Line]:
+    """Ours, and where the paper has a number for any of them, the paper's below."""
+    yield Line(label, tuple(_entry(cell, star, marks) for cell, star in pairs))
+    known = [cell for cell, _ in pairs if cell.paper is not None]
+    if known:
+        noted = tuple(dict.fromkeys(marks.of(cell.row.paper_note) for cell in known if cell.row.paper_note))
+        yield Line(Entry("paper", marks=noted), tuple(_published(cell) for cell, _ in pairs), below=True)
+
+
+def _images(pairs: tuple[Marked, ...] | list[Marked]) -> str:
+    """'n = 360', or 'n = 24/32' where the cells rest on different numbers of test images."""
+    sizes = sorted({cell.images for cell, _ in pairs if cell.images})
+    return f"n = {'/'.join(map(str, sizes))}" if sizes else ""
+
+
+def _entry(cell: Cell, star: str, marks: Marks) -> Entry:
     noted = tuple(marks.of(f"{gap.run}: {gap.reason}") for gap in cell.gaps)
     if cell.accuracy is None or cell.interval is None:
         return Entry(MISSING, marks=noted)
     low, high = cell.interval
     spread = f"[{low:.1f}, {high:.1f}]" if cell.sd is None else f"± {cell.sd:.2f}"
-    return Entry(f"{cell.accuracy:.2f}", spread, noted, is_best)
+    return Entry(f"{cell.accuracy:.2f}", spread, noted, star)
 
 
-def _beside(cell: Cell) -> tuple[Entry, Entry]:
-    if cell.row.paper_dataset is None:
-        return Entry(""), Entry("")
-    paper = MISSING if cell.paper is None else f"{cell.paper:g}"
-    difference = MISSING if cell.difference is None else f"{cell.difference:+.2f}".replace("-", "−")
-    return Entry(paper), Entry(difference)
+def _published(cell: Cell) -> Entry:
+    """The paper's number with its printed digits, and ours less it."""
+    if cell.paper is None:
+        return Entry("")
+    difference = "" if cell.difference is None else f"{cell.difference:+.2f}".replace("-", "−")
+    return Entry(str(cell.paper), difference)
 
 
 def _reading(cells: list[Cell]) -> Iterator[str]:
     if any(len(cell.fractions) == 1 for cell in cells):
-        yield "One seed: accuracy in % [95 % Wilson interval for the test images]."
+        yield "One seed: accuracy in % [95 % Wilson interval for the n test images]."
     counts = sorted({len(cell.fractions) for cell in cells} - {0, 1})
     if counts:
         seeds = " or ".join(map(str, counts))
@@ -121,18 +145,3 @@ def _reading(cells: list[Cell]) -> Iterator[str]:
         )
     if any(cell.fractions and cell.gaps for cell in cells):
         yield "A marked number is the mean over the seeds that are there."
-
-
-def _sizes(cells: list[Cell]) -> str:
-    """'Test images: Digits 360 (AA 200); SVHN 26032.'; a column is named where it differs from its data set's first."""
-    parts: list[str] = []
-    scored = (cell for cell in cells if cell.images)
-    for (_, title), block in groupby(scored, key=lambda cell: (cell.row.dataset, cell.row.title())):
-        columns: dict[str, set[int]] = {}
-        for cell in block:
-            columns.setdefault(cell.column.label, set()).add(cell.images)
-        spelled = {label: "/".join(map(str, sorted(sizes))) for label, sizes in columns.items()}
-        usual = next(iter(spelled.values()))
-        others = ", ".join(f"{label} {size}" for label, size in spelled.items() if size != usual)
-        parts.append(f"{title} {usual} ({others})" if others else f"{title} {usual}")
-    return f"Test images: {'; '.join(parts)}." if parts else ""

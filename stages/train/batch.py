@@ -40,11 +40,15 @@ class Augmented:
 
 @dataclass(frozen=True)
 class Batch:
-    """Anchors (B, 3, H, W) in [0, 1] with targets; companions (C, 3, H, W): views and neighbors."""
+    """Anchors (B, 3, H, W) in [0, 1] with targets; companions (C, 3, H, W): views and neighbors.
+
+    companions_first: where the companions have a forward of their own (`forwards`), it comes before the anchors'.
+    """
 
     images: Tensor
     targets: Targets
     companions: Tensor | None = None
+    companions_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,14 @@ class Scored:
     metrics: Metrics = field(default_factory=dict)
 
 
-def score_companions(model: nn.Module, batch: Batch) -> Tensor | None:
-    """Logits of the companions in a forward of their own, as adversarial objectives want them; None without any."""
-    return None if batch.companions is None else model(batch.companions)
+def forwards(model: nn.Module, batch: Batch, *images: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    """(logits (B, K) of each of `images`, logits (C, K) of the companions or None), each in a forward of its own.
+
+    In train mode each forward moves batch norm's running statistics, the last one most: `images` in the order given,
+    the companions before or after them all as the batch says.
+    """
+    companion_logits = model(batch.companions) if batch.companions is not None and batch.companions_first else None
+    logits = [model(given) for given in images]
+    if batch.companions is not None and not batch.companions_first:
+        companion_logits = model(batch.companions)
+    return logits, companion_logits

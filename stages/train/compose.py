@@ -37,7 +37,9 @@ def method_loss(
     Views and neighbors reach the objective as companions: it alone knows whether they share the anchors' forward.
     """
     groups = [*augmented.views] + ([neighborhood.images.flatten(0, 1)] if neighborhood else [])
-    batch = Batch(augmented.images, augmented.targets, torch.cat(groups) if groups else None)
+    companions = torch.cat(groups) if groups else None
+    neighbors_first = method.lsp is not None and method.lsp.forward_order == "neighbors_first"
+    batch = Batch(augmented.images, augmented.targets, companions, neighbors_first)
     scored: Scored = component_function("objectives", method.objective)(
         model, batch, context, **method.objective.settings
     )
@@ -59,6 +61,7 @@ def method_loss(
             neighborhood.structure,
             name=method.lsp.discrepancy,
             reduction=method.lsp.reduction,
+            logits=method.lsp.logits,
             stop_gradient=method.lsp.stop_gradient,
         )
         loss, metrics["lsp_term"] = loss + method.lsp.weight * term, term.detach()

@@ -11,15 +11,23 @@ from torch import Tensor, nn
 from stages.core.artifacts import ImageSet, Structure
 from stages.core.config import Recipe, TrainSettings
 from stages.core.errors import ArtifactError, DivergenceError
+from stages.core.files import digest
 from stages.core.interrupt import uninterrupted
 from stages.core.progress import progress, say
 from stages.core.saving import saving
 from stages.core.split import held_out_mask
+from stages.core.subset import measured_images
 from stages.core.threat import Threat
 from stages.train.bank import Bank, Streams
 from stages.train.batch import Context
 from stages.train.compose import method_loss
-from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
+from stages.train.measure import (
+    Accuracy,
+    measure_accuracy,
+    measure_lsp_loss,
+    measure_training_lsp_loss,
+    measuring_steps,
+)
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
 
@@ -61,9 +69,12 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
             ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
             context = Context(ramped, state.streams.attack, inputs.helper)
             epoch = _underway(state, bank)
+            measured = measuring_steps(settings.monitor.training_batches, steps)
             model.train()
             for _ in progress(range(epoch.step, steps), f"epoch {state.epoch + 1}", steps - epoch.step):
                 with uninterrupted():
+                    if inputs.monitored is not None and epoch.step in measured:
+                        _watch(state, epoch, bank, settings, inputs.monitored)
                     _step(state, epoch, bank, settings, context)
                     if per_batch or epoch.step == steps:
                         schedule.step()
@@ -71,7 +82,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
             started = time.monotonic()
             _require_finite(state, settings)
             row = _measure(model, settings, inputs, bank, threat)
-            if held_out.any():
+            if settings.method.selects(recipe):
                 chosen = _accuracy(model, inputs.train, held_out, threat)
                 row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
             with uninterrupted():
@@ -88,7 +99,7 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
     if at_most and not held_out.any():
         raise ArtifactError(
             f"{len(held_out)} training image(s) leave none to hold out for `selection: best_robust`; ten are needed,"
-            " or write `selection: last`"
+            " or write `selection: last` and no `hold_out`"
         )
     device = inputs.train.images.device
     bank = Bank(
@@ -117,8 +128,8 @@ def _underway(state: TrainState, bank: Bank) -> Epoch:
 
 def _step(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, context: Context) -> None:
     started = time.monotonic()
-    size, method = settings.recipe.batch_size, settings.method
-    augmented, neighborhood = bank.batch(epoch.order[epoch.step * size : (epoch.step + 1) * size], state.streams)
+    method = settings.method
+    augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams)
     loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
     if not bool(loss.isfinite()):
         parts = ", ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
@@ -130,6 +141,17 @@ def _step(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, 
     loss.backward()
     state.optimizer.step()
     epoch.add(metrics, len(augmented.images))
+    epoch.seconds += time.monotonic() - started
+
+
+def _watch(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, watched: Structure) -> None:
+    """Measure the next step's LSP loss; the random stream hangs on seed, epoch and step, and training's stay."""
+    started = time.monotonic()
+    seed = int(digest([settings.seed, state.epoch, epoch.step], 15), 16)
+    anchors = epoch.batch(settings.recipe.batch_size)
+    epoch.lsp_losses.append(
+        measure_training_lsp_loss(state.model, bank.images, anchors, watched, settings.augment, seed)
+    )
     epoch.seconds += time.monotonic() - started
 
 
@@ -161,15 +183,16 @@ def _measure(model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: Ba
         anchors = bank.anchors[order[: settings.monitor.anchors].to(bank.anchors.device)]
         row["lsp_loss"] = measure_lsp_loss(model, bank.images, anchors, inputs.monitored)
     if settings.monitor.test_images:
-        first = torch.arange(len(inputs.test.labels)) < settings.monitor.test_images
-        measured = _accuracy(model, inputs.test, first, threat)
+        chosen = measured_images(inputs.test.labels, settings.monitor.test_images, settings.monitor.subset)
+        measured = _accuracy(model, inputs.test, chosen, threat)
         row.update(clean_accuracy=measured.clean, robust_accuracy=measured.robust)
     return row
 
 
-def _accuracy(model: nn.Module, images: ImageSet, mask: Tensor, threat: Threat) -> Accuracy:
-    chosen = mask.to(images.images.device)
-    return measure_accuracy(model, images.images[chosen], images.labels[chosen], threat, MEASUREMENT_SEED)
+def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat) -> Accuracy:
+    """Of the images chosen, by a mask (N,) bool or by rows (n,) int64."""
+    rows = chosen.to(images.images.device)
+    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, MEASUREMENT_SEED)
 
 
 def _line(row: dict[str, float], epochs: int) -> str:

@@ -2,21 +2,50 @@
 
 P_x: structure vector, distances of x to its m neighbors in MoCo's space, normalized to sum 1 (Eq. 2).
 Q_x: the same vector measured on the classifier's logits (Eq. 3), from f(x') in adversarial training (Eq. 9).
+"f(x) ... is normalized to follow an approximately Gaussian distribution" (section 3.2), by nothing that the paper says;
+so logits can be taken as they are, or made of mean 0 and variance 1 in two ways (`normalized`).
 """
 
+import torch
 from torch import Tensor
 
 TINY = 1e-12
+LEAST_VARIANCE = 1e-8
 
 
 def structure_vectors(anchors: Tensor, neighbors: Tensor) -> Tensor:
     """Q (B, m): Euclidean distances of logits (B, K) to neighbors' logits (B, m, K), normalized to sum 1 (Eq. 3, 9).
 
-    Computed in float32; the root is taken of the sum plus 1e-12, whose gradient at 0 is finite.
+    Computed in float32 at least; the root is taken of the sum plus 1e-12, whose gradient at 0 is finite.
     """
-    squared = (neighbors.float() - anchors.float().unsqueeze(1)).square().sum(2)
+    squared = (_precise(neighbors) - _precise(anchors).unsqueeze(1)).square().sum(2)
     distances = (squared + TINY).sqrt()
     return distances / distances.sum(1, keepdim=True).clamp_min(TINY)
+
+
+def normalized(anchors: Tensor, neighbors: Tensor, how: str) -> tuple[Tensor, Tensor]:
+    """Logits (B, K) and neighbors' logits (B, m, K), in float32 at least, normalized as `how` says.
+
+    plain: as they are. standardized: each example's logits to mean 0 and (biased) variance 1 over the classes.
+    batch_standardized: each class to mean 0 and variance 1 over all anchors and neighbors of the batch.
+    """
+    if how == "standardized":
+        return _standardized(anchors, 1), _standardized(neighbors, 2)
+    if how == "batch_standardized":
+        together = _standardized(torch.cat([anchors, neighbors.flatten(0, 1)]), 0)
+        return together[: len(anchors)], together[len(anchors) :].view(neighbors.shape)
+    return anchors, neighbors
+
+
+def _standardized(logits: Tensor, dim: int) -> Tensor:
+    """Mean 0 and variance 1 along a dimension; 1e-8 is added to the variance, so that the gradient at 0 is finite."""
+    centered = _precise(logits) - _precise(logits).mean(dim, keepdim=True)
+    return centered * (centered.square().mean(dim, keepdim=True) + LEAST_VARIANCE).rsqrt()
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """float32 of a lower precision, and a higher one as it is."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def discrepancy(p: Tensor, q: Tensor, *, name: str, reduction: str) -> Tensor:
@@ -50,8 +79,13 @@ def lsp_term(
     *,
     name: str = "mse",
     reduction: str = "sum",
+    logits: str = "plain",
     stop_gradient: bool = False,
 ) -> Tensor:
-    """D(P_x, Q_x) (Eq. 4, 10), a scalar: anchor_logits (B, K), neighbor_logits (B, m, K), structure P (B, m)."""
+    """D(P_x, Q_x) (Eq. 4, 10), a scalar: anchor_logits (B, K), neighbor_logits (B, m, K), structure P (B, m).
+
+    logits: how they are normalized first; stop_gradient: none through neighbor_logits, not through statistics either.
+    """
     neighbors = neighbor_logits.detach() if stop_gradient else neighbor_logits
-    return discrepancy(structure, structure_vectors(anchor_logits, neighbors), name=name, reduction=reduction)
+    measured = structure_vectors(*normalized(anchor_logits, neighbors, logits))
+    return discrepancy(structure, measured, name=name, reduction=reduction)

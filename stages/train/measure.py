@@ -1,5 +1,7 @@
-"""What is measured at each epoch's end: clean and PGD accuracy, and the LSP loss whatever the run optimizes."""
+"""What is measured beside training: clean and PGD accuracy, and the LSP loss whatever the run optimizes."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.artifacts import Structure
+from stages.core.augment import crop_flip
+from stages.core.config import Augment
 from stages.core.perturb import evaluating, perturb
 from stages.core.threat import Threat
 from stages.train.bank import to_unit
@@ -51,3 +55,44 @@ def measure_lsp_loss(model: nn.Module, images: Tensor, anchors: Tensor, structur
             term = lsp_term(model(to_unit(images[ids])), scored[places], structure.structure[ids])
             total += float(term) * len(ids)
     return total / len(anchors)
+
+
+def measuring_steps(batches: int, steps: int) -> set[int]:
+    """At most `batches` of an epoch's steps (from 0), each in the middle of an equal share of the epoch."""
+    shares = min(batches, steps)
+    return {(2 * share + 1) * steps // (2 * shares) for share in range(shares)}
+
+
+def measure_training_lsp_loss(
+    model: nn.Module, images: Tensor, anchors: Tensor, structure: Structure, augment: Augment, seed: int
+) -> float:
+    """D(P_x, Q_x) (squared L2, summed over m) of a batch of anchors (B,) as a training loss of this moment.
+
+    Anchors and companions are cropped and flipped by a stream of `seed`, and pass one concatenated forward in train
+    mode, as LSP trains; no gradient is taken and batch norm's running statistics stay. images, structure: of all.
+    """
+    generator = torch.Generator(device=images.device).manual_seed(seed)
+    ids = torch.cat([anchors, structure.neighbors[anchors].flatten()])
+    shown = crop_flip(to_unit(images[ids]), generator, padding=augment.padding, flip=augment.flip)
+    with training_untracked(model), torch.no_grad():
+        logits = model(shown)
+    vectors = structure.structure[anchors]
+    return float(lsp_term(logits[: len(anchors)], logits[len(anchors) :].unflatten(0, vectors.shape), vectors))
+
+
+@contextlib.contextmanager
+def training_untracked(model: nn.Module) -> Iterator[None]:
+    """Every submodule in train mode with no batch norm keeping statistics, and afterwards each as it was."""
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    modes = [(module, module.training) for module in model.modules()]
+    tracking = [norm.track_running_stats for norm in norms]
+    model.train()
+    try:
+        for norm in norms:
+            norm.track_running_stats = False
+        yield
+    finally:
+        for norm, tracked in zip(norms, tracking, strict=True):
+            norm.track_running_stats = tracked
+        for module, mode in modes:
+            module.training = mode

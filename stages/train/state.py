@@ -18,7 +18,8 @@ class Epoch:
     """How far an epoch has come.
 
     order: the anchors (A,) in the order they are trained on; lr: at the epoch's start; step: steps done; images: seen
-    in them; sums: each metric times its images, summed over the steps; seconds: spent so far, interruptions left out.
+    in them; sums: each metric times its images, summed over the steps; lsp_losses: measured on some of the batches as
+    they were trained on; seconds: spent so far, interruptions left out.
     """
 
     order: Tensor
@@ -26,7 +27,12 @@ class Epoch:
     step: int = 0
     images: int = 0
     sums: dict[str, Tensor] = field(default_factory=dict)
+    lsp_losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+
+    def batch(self, size: int) -> Tensor:
+        """The anchors (B,) of the next step."""
+        return self.order[self.step * size : (self.step + 1) * size]
 
     def add(self, metrics: Mapping[str, Tensor], images: int) -> None:
         """Take in a step's metrics, means over its images."""
@@ -36,8 +42,11 @@ class Epoch:
         self.step += 1
 
     def means(self) -> dict[str, float]:
-        """The metrics, means over the images seen."""
-        return {name: float(total) / self.images for name, total in self.sums.items()}
+        """The metrics, means over the images seen, and the LSP loss while training, the mean over its batches."""
+        means = {name: float(total) / self.images for name, total in self.sums.items()}
+        if self.lsp_losses:
+            means["lsp_training_loss"] = sum(self.lsp_losses) / len(self.lsp_losses)
+        return means
 
 
 @dataclass

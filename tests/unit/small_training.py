@@ -51,6 +51,11 @@ def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: A
     return chosen.model_copy(update={"method": chosen.method.resolved()})
 
 
+def watched(chosen: TrainSettings, batches: int) -> TrainSettings:
+    """The same run with the LSP loss measured on so many of an epoch's batches."""
+    return chosen.model_copy(update={"monitor": chosen.monitor.model_copy(update={"training_batches": batches})})
+
+
 def inputs(structure: Structure | None = None, monitored: Structure | None = None) -> Inputs:
     return Inputs(picture_set(IMAGES, 0), picture_set(7, 1), structure, monitored, None)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from stages.core.config import Data
-from stages.core.errors import ArtifactError, ConfigError
+from stages.core.errors import ArtifactError, ConfigError, StageError
 from stages.data.decode import decode
 from stages.data.sources import parquet
 
@@ -106,13 +106,22 @@ def test_columns_that_cannot_be_told_must_be_named(tmp_path: Path) -> None:
         parquet.read(tmp_path, None, "picture")
 
 
-def test_without_names_classes_are_numbers_up_to_the_highest_training_label(tmp_path: Path) -> None:
-    write(tmp_path / "train.parquet", [encoded(0)], [2], names=None)
-    write(tmp_path / "test.parquet", [encoded(0)], [3], names=None)
-    data = parquet.read(tmp_path, None, None)
-    assert data.classes == ("0", "1", "2")
-    with pytest.raises(ArtifactError, match=r"test\.parquet, row 0: label 3"):
-        decode(data, SETTINGS)
+def test_labels_that_are_no_numbers_of_63_bits_are_refused_in_one_line(tmp_path: Path) -> None:
+    image = pa.array(
+        [{"bytes": encoded(0), "path": None}] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    )
+    for labels, told in (
+        (pa.array(["cat", "dog"]), "is string; integers are needed"),
+        (pa.array([0.0, 1.0]), "is double; integers are needed"),
+        (pa.array([True, False]), "is bool; integers are needed"),
+        (pa.array([0, 2**63], pa.uint64()), "'label' holds a number beyond"),
+        (pa.array([0, 2**64 - 1], pa.uint64()), "'label' holds a number beyond"),
+    ):
+        for split in ("train", "test"):
+            pq.write_table(pa.table({"image": image, "label": labels}), tmp_path / f"{split}.parquet")
+        with pytest.raises(StageError, match=told) as caught:
+            parquet.read(tmp_path, None, "label")
+        assert "\n" not in str(caught.value)
 
 
 def test_splits_that_name_different_classes_are_refused(folder: Path) -> None:

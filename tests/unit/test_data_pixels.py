@@ -1,6 +1,7 @@
 """Decoding, squaring, and subsets with the classes in proportion."""
 
 import io
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stages.core.errors import ArtifactError, ConfigError
-from stages.data.pixels import decode_image, square, stack
+from stages.data import pixels
+from stages.data.pixels import square, stack
 from stages.data.subset import proportional_rows, quotas
 
 
@@ -22,6 +24,10 @@ def file_of(image: Image.Image, kind: str = "PNG") -> bytes:
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def decode_image(encoded: bytes, name: str = "x") -> np.ndarray:
+    return pixels.decode_image(encoded, name, Counter())
 
 
 def rows(labels: np.ndarray, keep: int | None, seed: int = 0) -> np.ndarray:

@@ -1,95 +1,31 @@
 """Every reader on small files in its source's real on-disk format."""
 
-import io
-import pickle
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
 import torchvision.datasets
-from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_digits
+from source_files import (
+    CLASSES,
+    TEST_LABELS,
+    pictures,
+    png,
+    write_cifar10,
+    write_file,
+    write_image_folder,
+    write_stl10,
+    write_svhn,
+    write_tiny_imagenet,
+)
 
 from stages.core.config import Data
 from stages.core.errors import ArtifactError, ConfigError, StageError
 from stages.data.catalog import open_data_set
 from stages.data.decode import decode
 from stages.data.sources import cifar10, digits, stl10, svhn, tiny_imagenet
-
-Array = NDArray[np.uint8]
-CLASSES = tuple("0123456789")
-TRAIN_LABELS = np.arange(10)
-TEST_LABELS = np.array([0, 3, 9])
-
-
-def pictures(seed: int, count: int, side: int) -> Array:
-    """Pixels (count, side, side, 3)."""
-    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), np.uint8)
-
-
-def png(pixels: Array) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def write_cifar10(folder: Path, train: Array, test: Array, names: tuple[str, ...] = CLASSES) -> None:
-    place = folder / "cifar-10-batches-py"
-    place.mkdir(parents=True)
-    batches = dict(zip(cifar10.TRAIN, np.array_split(np.arange(len(train)), 5), strict=True))
-    contents = {name: (train[rows], TRAIN_LABELS[rows]) for name, rows in batches.items()}
-    for name, (images, labels) in {**contents, "test_batch": (test, TEST_LABELS)}.items():
-        flat = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
-        batch = {"batch_label": name, "labels": labels.tolist(), "data": flat, "filenames": []}
-        (place / name).write_bytes(pickle.dumps(batch, protocol=2))
-    (place / "batches.meta").write_bytes(pickle.dumps({"label_names": list(names)}, protocol=2))
-
-
-def write_svhn(folder: Path, train: Array, test: Array) -> None:
-    for name, images, labels in (("train", train, TRAIN_LABELS), ("test", test, TEST_LABELS)):
-        written = np.where(labels == 0, 10, labels).astype(np.uint8)[:, None]
-        scipy.io.savemat(folder / f"{name}_32x32.mat", {"X": images.transpose(1, 2, 3, 0), "y": written})
-
-
-def write_stl10(folder: Path, train: Array, test: Array, unlabelled: Array) -> None:
-    place = folder / "stl10_binary"
-    place.mkdir()
-    for name, images in (("train", train), ("test", test), ("unlabeled", unlabelled)):
-        (place / f"{name}_X.bin").write_bytes(images.transpose(0, 3, 2, 1).tobytes())
-    for name, labels in (("train", TRAIN_LABELS), ("test", TEST_LABELS)):
-        (place / f"{name}_y.bin").write_bytes((labels + 1).astype(np.uint8).tobytes())
-    (place / "class_names.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-
-
-def write_tiny_imagenet(path: Path, train: Array, test: Array) -> None:
-    top = "tiny-imagenet-200"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{top}/wnids.txt", "".join(f"n{name}\n" for name in reversed(CLASSES)))
-        archive.writestr(f"{top}/words.txt", "n0\tgoldfish, Carassius auratus\nn77\tnot used\n")
-        for label, image in zip(TRAIN_LABELS, train, strict=True):
-            archive.writestr(f"{top}/train/n{label}/images/n{label}_0.JPEG", png(image))
-            archive.writestr(f"{top}/train/n{label}/n{label}_boxes.txt", f"n{label}_0.JPEG\t0\t0\t9\t9\n")
-        lines = [f"val_{row}.JPEG\tn{label}\t0\t32\t44\t62\n" for row, label in enumerate(TEST_LABELS)]
-        archive.writestr(f"{top}/val/val_annotations.txt", "".join(lines))
-        for row, image in enumerate(test):
-            archive.writestr(f"{top}/val/images/val_{row}.JPEG", png(image))
-        archive.writestr(f"{top}/test/images/test_0.JPEG", png(test[0]))
-
-
-def write_image_folder(folder: Path, train: Array, test: Array) -> None:
-    for split, images, labels in (("train", train, TRAIN_LABELS), ("val", test, TEST_LABELS)):
-        for row, (image, label) in enumerate(zip(images, labels, strict=True)):
-            write_file(folder / split / CLASSES[label] / f"{row}.png", png(image))
-    (folder / "train" / "0" / "notes.txt").write_text("no image")
 
 
 def content(tmp_path: Path, source: str, folder: Path) -> tuple[str, str]:
@@ -187,7 +123,7 @@ def test_a_damaged_zip_member_is_an_error_that_names_it(tmp_path: Path) -> None:
     write_tiny_imagenet(path, train, pictures(1, 3, 8))
     path.write_bytes(path.read_bytes().replace(png(train[4]), png(train[4])[:-20] + bytes(20)))
     data = tiny_imagenet.read(path)
-    with pytest.raises(ArtifactError, match=r"n4_0\.JPEG is damaged"):
+    with pytest.raises(ArtifactError, match=r"n4_4\.JPEG is damaged"):
         decode(data, Data(source="tiny-imagenet"))
 
 
@@ -243,8 +179,11 @@ def test_an_image_folder_names_what_is_wrong_with_it(tmp_path: Path) -> None:
     write_image_folder(tmp_path, pictures(0, 10, 8), pictures(1, 3, 8))
     settings = Data(source="image-folder", folder=str(tmp_path))
     write_file(tmp_path / "val" / "stranger" / "0.png", png(pictures(0, 1, 8)[0]))
-    with pytest.raises(ArtifactError, match="no class 'stranger'"), open_data_set(settings, tmp_path):
-        pass
+    with (
+        open_data_set(settings, tmp_path) as data,
+        pytest.raises(ArtifactError, match=r"val/stranger/0\.png: no training image is of its class 'stranger'"),
+    ):
+        decode(data, settings)
     (tmp_path / "val" / "stranger" / "0.png").unlink()
     (tmp_path / "train" / "4" / "4.png").write_bytes(png(pictures(0, 1, 8)[0])[:60])
     with open_data_set(settings, tmp_path) as data, pytest.raises(ArtifactError, match=r"train/4/4\.png: not a read"):

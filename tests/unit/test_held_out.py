@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from stages.core.artifacts import Neighbors
-from stages.core.config import StructureChoice
+from stages.core.config import StructureSettings
 from stages.core.errors import ConfigError
 from stages.core.split import held_out_mask
 from stages.structure.companions import companions, random_others
@@ -41,8 +41,8 @@ def test_at_most_a_tenth_is_held_out_and_always_the_same(images: int, at_most: i
 def test_local_companions_are_the_nearest_of_the_images_that_are_not_held_out(
     embeddings: Tensor, distances: Tensor
 ) -> None:
-    choice = StructureChoice(m=6, held_out=HELD_OUT)
-    ids, sizes = companions(choice, search(distances, 30), embeddings)
+    choice = StructureSettings(m=6, held_out=HELD_OUT)
+    ids, sizes = companions(choice, search(distances, 30), embeddings, torch.Generator())
     allowed = distances.clone()
     allowed[:, held_out_mask(IMAGES, HELD_OUT)] = torch.inf
     ranked, order = allowed.sort(dim=1, stable=True)
@@ -51,8 +51,8 @@ def test_local_companions_are_the_nearest_of_the_images_that_are_not_held_out(
 
 
 def test_global_companions_are_never_held_out_nor_the_anchor(embeddings: Tensor, distances: Tensor) -> None:
-    choice = StructureChoice(kind="global", m=10, held_out=HELD_OUT)
-    ids, _ = companions(choice, search(distances, 30), embeddings)
+    choice = StructureSettings(kind="global", m=10, held_out=HELD_OUT)
+    ids, _ = companions(choice, search(distances, 30), embeddings, torch.Generator())
     mask = held_out_mask(IMAGES, HELD_OUT)
     assert not bool(mask[ids].any())
     assert not bool((ids == torch.arange(IMAGES).unsqueeze(1)).any())
@@ -70,4 +70,4 @@ def test_every_image_of_the_pool_is_drawn_equally_often_by_an_anchor_of_the_pool
 
 def test_a_search_too_shallow_for_the_held_out_names_the_cure(embeddings: Tensor, distances: Tensor) -> None:
     with pytest.raises(ConfigError, match=r"neighbors\.depth"):
-        companions(StructureChoice(m=6, held_out=HELD_OUT), search(distances, 6), embeddings)
+        companions(StructureSettings(m=6, held_out=HELD_OUT), search(distances, 6), embeddings, torch.Generator())

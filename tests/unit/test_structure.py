@@ -82,13 +82,13 @@ def test_the_coefficient_of_variation_is_zero_for_uniform_vectors_and_the_mean_o
 
 
 def test_local_companions_are_the_first_m_of_the_search(embeddings: Tensor, searched: Neighbors) -> None:
-    ids, distances = companions(StructureSettings(m=4), searched, embeddings)
+    ids, distances = companions(StructureSettings(m=4), searched, embeddings, random_stream())
     assert torch.equal(ids, searched.neighbors[:, :4])
     assert torch.equal(distances, searched.distances[:, :4])
 
 
 def test_global_companions_have_their_own_distances(embeddings: Tensor, searched: Neighbors) -> None:
-    ids, distances = companions(StructureSettings(kind="global", m=12, seed=3), searched, embeddings)
+    ids, distances = companions(StructureSettings(kind="global", m=12), searched, embeddings, random_stream(3))
     points = embeddings.double().numpy()
     expected = [[np.linalg.norm(points[i] - points[j]) for j in row] for i, row in enumerate(ids.tolist())]
     np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-12, atol=1e-15)
@@ -126,18 +126,18 @@ def test_every_pair_of_companions_is_drawn_equally_often() -> None:
 
 def test_m_above_the_searched_depth_names_the_cure(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(ConfigError, match=r"m: 11 .* 10 neighbors searched; raise `depth` to 11") as caught:
-        companions(StructureSettings(m=11), searched, embeddings)
+        companions(StructureSettings(m=11), searched, embeddings, random_stream())
     assert "\n" not in str(caught.value)
 
 
 def test_global_m_above_the_other_images_is_refused(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(ConfigError, match="60 companions need 61 images"):
-        companions(StructureSettings(kind="global", m=60), searched, embeddings)
+        companions(StructureSettings(kind="global", m=60), searched, embeddings, random_stream())
 
 
 def test_embeddings_of_other_images_are_refused(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(StageError, match="lists 60 images and --embeddings holds 59"):
-        companions(StructureSettings(m=4), searched, embeddings[:-1])
+        companions(StructureSettings(m=4), searched, embeddings[:-1], random_stream())
 
 
 def run(folder: Path, settings: str) -> None:

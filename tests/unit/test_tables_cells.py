@@ -1,6 +1,5 @@
 """Laws of a table's cells: statistics, missing runs, the CSV, and the stage from end to end."""
 
-import csv
 import json
 import math
 from pathlib import Path
@@ -8,65 +7,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_two_runs, write_verdicts
 
 from stages.core.artifacts import write_outcomes
 from stages.core.errors import ConfigError
 from stages.core.stage import load_settings
 from stages.tables import cells, show
-from stages.tables.__main__ import main
-from stages.tables.cells import Cell, best, score, wilson
-from stages.tables.plan import Column, Plan, Row, Run
-
-
-def write_verdicts(path: Path, verdicts: dict[str, list[bool]]) -> None:
-    """Outcomes of each attack id: a robust image keeps its label, another is taken for the next class."""
-    tables = []
-    for attack, robust in verdicts.items():
-        n = len(robust)
-        labels = np.arange(n) % 10
-        predictions = np.where(robust, labels, (labels + 1) % 10)
-        columns = [[attack] * n, np.arange(n), labels, predictions, predictions, robust, np.zeros(n), np.zeros(n)]
-        tables.append(pa.table(columns, names=NAMES).cast(SCHEMA))
-    write_outcomes(path, pa.concat_tables(tables))
-
-
-NAMES = ["attack", "index", "label", "clean_prediction", "adversarial_prediction", "robust", "linf", "l2"]
-TYPES = [pa.string(), *[pa.int64()] * 4, pa.bool_(), pa.float32(), pa.float32()]
-SCHEMA = pa.schema(list(zip(NAMES, TYPES, strict=True)))
-
-
-def first(count: int, n: int) -> list[bool]:
-    return [i < count for i in range(n)]
-
-
-def run(name: str, seed: int = 0, attacks: tuple[str, ...] = ("clean", "pgd")) -> dict:
-    outcomes = {attack: {"path": f"attack/{name}.parquet", "attack": f"{attack}-1a2b"} for attack in attacks}
-    return {"seed": seed, "name": name, "outcomes": outcomes}
-
-
-def row(label: str, runs: list[dict], **more: object) -> dict:
-    return {"dataset": "digits", "dataset_title": "Digits", "label": label, "method": "lsp", "runs": runs} | more
-
-
-def plan(rows: list[dict], **more: object) -> dict:
-    columns = [{"attack": "clean", "label": "Clean"}, {"attack": "pgd", "label": "PGD"}]
-    return {"experiment": "x", "table": "table1", "title": "T", "columns": columns, "rows": rows} | more
-
-
-def build(root: Path, value: dict) -> list[dict[str, str]]:
-    """Run the stage as a process would and return its CSV's lines."""
-    manifest = root / "out" / "manifest.json"
-    places = ["--root", str(root), "--out", str(root / "out"), "--manifest", str(manifest), "--device", "cpu"]
-    main(["--settings", json.dumps(value), *places])
-    with (root / "out" / f"{value['table']}.csv").open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+from stages.tables.cells import score, wilson
+from stages.tables.plan import Plan
 
 
 @pytest.fixture
 def two_runs(tmp_path: Path) -> Path:
-    write_verdicts(tmp_path / "attack/a.parquet", {"clean-1a2b": first(90, 100), "pgd-1a2b": first(40, 100)})
-    write_verdicts(tmp_path / "attack/b.parquet", {"clean-1a2b": first(94, 100), "pgd-1a2b": first(50, 100)})
-    return tmp_path
+    return write_two_runs(tmp_path)
 
 
 @pytest.mark.parametrize(("count", "images"), [(0, 10), (1, 7), (45, 100), (360, 360), (4567, 10000)])
@@ -89,7 +42,7 @@ def test_several_seeds_show_mean_and_sample_deviation_and_the_interval_of_the_me
     assert (line["accuracy"], line["sd"], line["seeds"]) == ("45.00", f"{10 / math.sqrt(2):.2f}", "2")
     assert (line["wilson_low"], line["wilson_high"], line["n"]) == (*(f"{x:.2f}" for x in wilson(45, 100)), "100")
     text = " ".join((two_runs / "out/table1.txt").read_text(encoding="utf-8").split())
-    assert "45.00*" in text
+    assert "45.00 " in text
     assert "± 7.07" in text
     assert "seeds share the test images" in text
 
@@ -100,7 +53,7 @@ def test_a_missing_run_is_a_dash_and_named_and_leaves_the_others(two_runs: Path)
     assert [line["missing"] for line in lines] == ["gone-0a1b", "gone-0a1b", "", ""]
     for name in ("table1.txt", "table1.tex"):
         assert "gone-0a1b" in (two_runs / "out" / name).read_text(encoding="utf-8")
-    vanilla = (two_runs / "out/table1.txt").read_text(encoding="utf-8").splitlines()[3]
+    vanilla = (two_runs / "out/table1.txt").read_text(encoding="utf-8").splitlines()[4]
     assert vanilla.split() == ["Vanilla", "–(a)", "–(a)"]
     manifest = json.loads((two_runs / "out/manifest.json").read_text(encoding="utf-8"))
     assert manifest["facts"]["missing"] == ["gone-0a1b: no file attack/gone-0a1b.parquet"]
@@ -152,27 +105,9 @@ def test_an_image_with_two_verdicts_is_no_number(tmp_path: Path) -> None:
     assert build(tmp_path, plan([row("LSP", [run("a")])]))[1]["missing"] == "a"
 
 
-def test_the_best_of_each_column_and_data_set_are_all_that_tie_as_shown_and_never_a_missing_one() -> None:
-    def cell(dataset: str, label: str, attack: str, *fractions: float) -> Cell:
-        made = Row(dataset=dataset, label=label, method="m", runs=(Run(seed=0, name="r"),))
-        return Cell(made, Column(attack=attack, label=attack), fractions, 100)
-
-    cells = [
-        cell("digits", "a", "pgd", 0.45671),
-        cell("digits", "b", "pgd", 0.45674),
-        cell("digits", "c", "pgd", 0.4),
-        cell("digits", "d", "pgd"),
-        cell("svhn", "a", "pgd", 0.1),
-        cell("svhn", "b", "pgd", 0.0),
-        cell("svhn", "a", "aa"),
-        cell("svhn", "a", "fgsm", 0.0),
-    ]
-    assert best(cells) == [True, True, False, False, True, False, False, True]
-
-
 def test_the_same_outcomes_give_the_same_bytes(two_runs: Path) -> None:
-    value = plan([row("LSP", [run("a"), run("b", 1), run("gone", 2)]), row("Vanilla", [run("b")])], assumptions=True)
-    names = ("table1.csv", "table1.tex", "table1.txt", "assumptions.md")
+    value = plan([row("LSP", [run("a"), run("b", 1), run("gone", 2)]), row("Vanilla", [run("b")])])
+    names = ("table1.csv", "table1.tex", "table1-document.tex", "table1.txt")
     build(two_runs, value)
     before = {name: (two_runs / "out" / name).read_bytes() for name in names}
     (two_runs / "out/table1.csv").unlink()
@@ -180,57 +115,29 @@ def test_the_same_outcomes_give_the_same_bytes(two_runs: Path) -> None:
     assert {name: (two_runs / "out" / name).read_bytes() for name in names} == before
 
 
-def test_a_table_that_fails_leaves_none_of_its_files_and_the_shared_assumptions(
-    two_runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    value = plan([row("LSP", [run("a")])], assumptions=True)
+def test_a_table_that_fails_leaves_none_of_its_files(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = plan([row("LSP", [run("a")])])
     build(two_runs, value)
-    monkeypatch.setattr("stages.tables.__main__.latex_document", lambda sheet: 1 / 0)
+    monkeypatch.setattr("stages.tables.__main__.latex_document", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         build(two_runs, value)
-    assert [path.name for path in (two_runs / "out").iterdir()] == ["assumptions.md"]
+    assert list((two_runs / "out").iterdir()) == []
 
 
-def test_the_difference_is_ours_less_the_papers_and_stands_only_beside_its_data_set(tmp_path: Path) -> None:
-    write_verdicts(tmp_path / "attack/a.parquet", {"cw-1a2b": first(45, 100), "aa-1a2b": first(10, 100)})
-    attacked = [run("a", attacks=("cw", "aa"))]
-    theirs = row("Mixup", attacked, dataset="jpeg", dataset_title="", method="mixup", paper_dataset="cifar10")
-    columns = [{"attack": "cw", "label": "CW"}, {"attack": "aa", "label": "AA"}]
-    rows = [theirs | {"paper_note": "JPEG & not PNG"}, row("Mixup", attacked, method="mixup")]
-    lines = build(tmp_path, plan(rows, columns=columns))
-    assert [(line["paper"], line["difference"]) for line in lines] == [
-        ("47.8", "-2.80"),
-        ("0.17", "9.83"),
-        ("", ""),
-        ("", ""),
-    ]
-    shown = (tmp_path / "out/table1.txt").read_text(encoding="utf-8").splitlines()
-    heads = {line.split()[0]: line.count("diff.") for line in shown if line.startswith(("jpeg", "Digits"))}
-    assert heads == {"jpeg": 2, "Digits": 0}
-    assert any("−2.80" in line and "+9.83" in line for line in shown)
-    assert r"JPEG \& not PNG" in (tmp_path / "out/table1.tex").read_text(encoding="utf-8")
+def test_a_figure_on_fewer_images_than_the_clean_one_has_the_clean_accuracy_on_its_own_images(tmp_path: Path) -> None:
+    columns = [["clean-1a2b"] * 4 + ["pgd-1a2b"] * 2, [0, 1, 2, 3, 1, 3], [0] * 6, [0, 0, 1, 1, 0, 1]]
+    columns += [[0, 0, 1, 1, 1, 1], [True, True, False, False, False, False], np.zeros(6), np.zeros(6)]
+    write_outcomes(tmp_path / "attack/a.parquet", pa.table(columns, names=NAMES).cast(SCHEMA))
+    clean, pgd = build(tmp_path, plan([row("LSP", [run("a")])]))
+    assert (clean["accuracy"], clean["n"], clean["clean_on_same"]) == ("50.00", "4", "")
+    assert (pgd["accuracy"], pgd["n"], pgd["clean_on_same"]) == ("0.00", "2", "50.00")
+    columns[3][4] = 1
+    write_outcomes(tmp_path / "attack/a.parquet", pa.table(columns, names=NAMES).cast(SCHEMA))
+    assert build(tmp_path, plan([row("LSP", [run("a")])]))[1]["clean_on_same"] == "0.00"
 
 
-def test_without_a_known_number_there_is_no_paper_column(two_runs: Path) -> None:
-    build(two_runs, plan([row("LSP", [run("a")], paper_dataset="stl10", paper_note="a note on nothing")]))
-    for name in ("table1.txt", "table1.tex"):
-        text = (two_runs / "out" / name).read_text(encoding="utf-8")
-        assert "paper" not in text
-        assert "a note on nothing" not in text
-
-
-def test_test_selected_figures_stand_in_a_note_and_their_absence_is_named(two_runs: Path) -> None:
-    (two_runs / "a.json").write_text('{"facts": {"test_selected": {"epoch": 47, "clean": 0.829, "pgd": 0.5349}}}')
-    runs = [run("a") | {"test_selected": "a.json"}, run("b", 1) | {"test_selected": "b.json"}]
-    build(two_runs, plan([row("AT", runs)]))
-    text = " ".join((two_runs / "out/table1.txt").read_text(encoding="utf-8").split())
-    assert "epoch selected on test images (47): clean 82.90, PGD 53.49; missing: b" in text
-
-
-def test_test_image_counts_are_told_and_a_column_with_fewer_is_named(tmp_path: Path) -> None:
-    write_verdicts(tmp_path / "attack/a.parquet", {"clean-1a2b": first(9, 10), "pgd-1a2b": first(3, 4)})
-    build(tmp_path, plan([row("LSP", [run("a")])]))
-    assert "Test images: Digits 10 (PGD 4)." in (tmp_path / "out/table1.txt").read_text(encoding="utf-8")
+def test_a_figure_on_the_clean_ones_images_needs_no_other_clean_figure(two_runs: Path) -> None:
+    assert [line["clean_on_same"] for line in build(two_runs, plan([row("LSP", [run("a")])]))] == ["", ""]
 
 
 def test_rows_of_a_data_set_stay_together_in_the_order_given(two_runs: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from stages.core.artifacts import write_table
 from stages.tables.__main__ import main
-from stages.tables.curves import LOSSES, Curves, read_curves
-from stages.tables.figure import _draw
+from stages.tables.curves import LOSSES, TRAINING_LOSS, Curves, read_curves
+from stages.tables.figure import LABELS, _draw
 from stages.tables.plan import Plan
 
 EPOCHS = np.arange(1, 6)
@@ -50,7 +50,7 @@ def lines_of(curves: list[Curves], notes: tuple[str, ...] = ()) -> list[dict[str
     drawn: list[dict[str, np.ndarray]] = [{} for _ in curves]
     for axes in figure.axes:
         for line in axes.lines:
-            loss = "lsp_loss" if "LSP" in axes.get_ylabel() else "objective_loss"
+            loss = next(loss for loss, label in LABELS.items() if label == line.get_label())
             panel = next(i for i, a in enumerate(figure.axes) if a.get_position().bounds == axes.get_position().bounds)
             drawn[panel][loss] = np.asarray(line.get_xydata())
     return drawn
@@ -131,3 +131,39 @@ def test_an_epoch_without_a_loss_is_left_out_of_its_curve(tmp_path: Path) -> Non
     drawn = lines_of(read_curves(Plan.model_validate(value), tmp_path))[0]
     assert drawn["lsp_loss"].tolist() == [[1.0, 0.3], [3.0, 0.1]]
     assert len(drawn["objective_loss"]) == 3
+
+
+def write_both(root: Path, name: str, scale: float) -> None:
+    """A history that has the LSP loss while training too."""
+    losses = {"objective_loss": scale / EPOCHS, "lsp_loss": 0.01 * scale * EPOCHS, TRAINING_LOSS: scale * EPOCHS}
+    write_table(root / f"{name}.parquet", pa.table({"epoch": EPOCHS} | losses))
+
+
+def test_the_loss_while_training_stands_beside_that_of_each_epoch_s_end_each_under_its_name(tmp_path: Path) -> None:
+    write_both(tmp_path, "a", 1.0)
+    write_both(tmp_path, "b", 3.0)
+    write_history(tmp_path, "old", 1.0)
+    value = plan(("Vanilla", ["old"]), ("LSP", ["a", "b"]))
+    lines = build(tmp_path, value)
+    found = [line for line in lines if line["row"] == "LSP"]
+    assert [float(line[TRAINING_LOSS]) for line in found] == pytest.approx(2.0 * EPOCHS, rel=1e-5)
+    assert [float(line[f"{TRAINING_LOSS}_sd"]) for line in found] == pytest.approx(2**0.5 * EPOCHS, rel=1e-5)
+    assert {line[TRAINING_LOSS] for line in lines if line["row"] == "Vanilla"} == {""}
+    curves = read_curves(Plan.model_validate(value), tmp_path)
+    vanilla, lsp = lines_of(curves)
+    assert set(vanilla) == set(LOSSES)
+    assert lsp[TRAINING_LOSS].tolist() == [[epoch, 2.0 * epoch] for epoch in EPOCHS]
+    assert lsp["lsp_loss"][:, 1].tolist() == pytest.approx(0.02 * EPOCHS)
+    (legend,) = _draw("t", curves, ()).legends
+    assert [text.get_text() for text in legend.get_texts()] == list(LABELS.values())
+    assert "LSP loss while training (train mode, augmented)" in LABELS.values()
+    assert "LSP loss at each epoch's end (eval mode)" in LABELS.values()
+
+
+def test_without_the_loss_while_training_the_csv_has_no_column_of_it(tmp_path: Path) -> None:
+    write_history(tmp_path, "a", 1.0)
+    build(tmp_path, plan(("LSP", ["a"]), ("AT", ["gone"])))
+    head, first, *_, last = (tmp_path / "out/figure3.csv").read_text().splitlines()
+    assert head == "dataset,row,epoch,seeds,objective_loss,objective_loss_sd,lsp_loss,lsp_loss_sd,missing"
+    assert first == "digits,LSP,1,1,1,,0.01,,"
+    assert last == "digits,AT,,,,,,,gone"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stages.tables.escape import escape
-from stages.tables.latex import latex_document
-from stages.tables.sheet import Entry, Line, Marks, Sheet
+from stages.tables.latex import latex_document, latex_fragment
+from stages.tables.sheet import Block, Entry, Line, Marks, Sheet
 
 NASTY = r"50% of a_b & {c} #1 $x$ ~ ^ \ ± – − ε é Č Λ <y> | [z] * 中 ℓ∞ ≤ µ"
 COMPILER = shutil.which("pdflatex") or shutil.which("tectonic")
@@ -16,13 +16,16 @@ COMPILER = shutil.which("pdflatex") or shutil.which("tectonic")
 
 @pytest.fixture
 def sheet() -> Sheet:
-    def line(dataset: str, label: str, *entries: Entry) -> Line:
-        return Line(dataset, Entry(label, marks=("a",)), entries)
+    def line(label: str, *entries: Entry) -> Line:
+        return Line(Entry(label, "n = 5", marks=("a",)), entries)
 
-    won, lost = Entry("45.20", "[41.1, 49.4]", best=True), Entry("40.00", "± 0.31", marks=("a", "b"))
+    won, lost = Entry("45.20", "[41.1, 49.4]", star="*"), Entry("40.00", "± 0.31", marks=("a", "b"))
+    paper = Line(Entry("paper", marks=("a",)), (Entry("13.60", "−1.60"), Entry("")), below=True)
     blocks = (
-        (line("[odd] " + NASTY, "A", won, Entry("–", marks=("b",))), line("odd", "B", won, lost)),
-        (line("* second", NASTY, lost, won),),
+        Block(
+            "[odd] " + NASTY, ("n = 500", ""), (line("A", won, Entry("–", marks=("b",))), paper, line("B", won, lost))
+        ),
+        Block("* second", ("n = 500", "n = 1/2"), (line(NASTY, lost, won),)),
     )
     path = "results/attack/a_very_long_folder/" * 12 + "o.parquet"
     return Sheet(
@@ -30,48 +33,82 @@ def sheet() -> Sheet:
     )
 
 
-@pytest.mark.skipif(COMPILER is None, reason="neither pdflatex nor tectonic is installed")
-def test_the_document_compiles_as_it_is_without_overfull_lines(sheet: Sheet, tmp_path: Path) -> None:
-    (tmp_path / "t.tex").write_text(latex_document(sheet), encoding="utf-8")
+def compiled(folder: Path, name: str) -> str:
     quiet = ["-interaction=nonstopmode", "-halt-on-error"] if "pdflatex" in str(COMPILER) else []
     done = subprocess.run(
-        [str(COMPILER), *quiet, "t.tex"], cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=100
+        [str(COMPILER), *quiet, f"{name}.tex"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=100,
     )
     assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
-    assert "Overfull" not in done.stdout
-    assert "Missing character" not in done.stdout
+    assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    return done.stdout
 
 
-def test_the_document_is_ascii_with_balanced_braces(sheet: Sheet) -> None:
-    text = latex_document(sheet)
-    assert text.isascii()
-    bare = text.replace(r"\{", "").replace(r"\}", "")
-    assert bare.count("{") == bare.count("}")
+@pytest.mark.skipif(COMPILER is None, reason="neither pdflatex nor tectonic is installed")
+@pytest.mark.parametrize("columns", [2, 9])
+def test_the_document_compiles_beside_its_fragment_without_overfull_lines(
+    sheet: Sheet, tmp_path: Path, columns: int
+) -> None:
+    (block, *_) = sheet.blocks
+    if columns > 2:
+        wide = tuple(Line(line.label, line.entries[:1] * columns, line.below) for line in block.lines)
+        sheet = Sheet(sheet.title, ("Method",) * columns, (Block("x", ("",) * columns, wide),), sheet.notes)
+    (tmp_path / "my_t.1.tex").write_text(latex_fragment(sheet), encoding="utf-8")
+    (tmp_path / "t-document.tex").write_text(latex_document(sheet, "my_t.1.tex"), encoding="utf-8")
+    said = compiled(tmp_path, "t-document")
+    assert "Overfull" not in said
+    assert "Missing character" not in said
 
 
-def test_every_line_of_the_tabular_has_as_many_cells_as_its_head(sheet: Sheet) -> None:
-    tabular = latex_document(sheet).partition(r"\begin{tabular}")[2].partition(r"\end{tabular}")[0]
-    lines = [line for line in tabular.splitlines() if line.endswith(r"\\")]
-    assert len(lines) == 4
-    assert {line.replace(r"\&", "").count("&") for line in lines} == {3}
+@pytest.mark.skipif(COMPILER is None, reason="neither pdflatex nor tectonic is installed")
+def test_the_fragment_is_taken_by_a_table_environment_of_any_document(sheet: Sheet, tmp_path: Path) -> None:
+    (tmp_path / "t.tex").write_text(latex_fragment(sheet), encoding="utf-8")
+    paper = r"""\documentclass[twocolumn]{article}
+\usepackage{booktabs,graphicx}
+\begin{document}
+\begin{table*}\centering\caption{One}\input{t}\end{table*}
+\begin{table}\caption{Two}\input{t.tex}\end{table}
+\end{document}
+"""
+    (tmp_path / "paper.tex").write_text(paper, encoding="utf-8")
+    assert "Overfull" not in compiled(tmp_path, "paper")
+
+
+def test_the_files_are_ascii_with_balanced_braces(sheet: Sheet) -> None:
+    for text in (latex_fragment(sheet), latex_document(sheet, "t.tex")):
+        assert text.isascii()
+        bare = text.replace(r"\{", "").replace(r"\}", "")
+        assert bare.count("{") == bare.count("}")
+
+
+def test_every_line_of_the_tabular_spans_as_many_columns_as_the_tabular_has(sheet: Sheet) -> None:
+    tabular = latex_fragment(sheet).partition(r"\begin{tabular}")[2].partition(r"\end{tabular}")[0]
+    lines = [line.replace(r"\&", "") for line in tabular.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 1 + 2 + 4
+    assert {line.count("&") + line.count(r"\multicolumn{2}") for line in lines} == {4}
 
 
 def test_rules_stand_above_and_below_and_between_data_sets(sheet: Sheet) -> None:
-    text = latex_document(sheet)
+    text = latex_fragment(sheet)
     assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
 
 
 def test_the_best_are_bold_and_nothing_else_in_the_table_is(sheet: Sheet) -> None:
-    tabular = latex_document(sheet).partition(r"\begin{tabular}")[2]
-    assert tabular.count(r"\textbf{45.20} {\scriptsize {[}41.1, 49.4{]}}") == 3
-    assert tabular.count(r"\textbf") == 3
+    text = latex_fragment(sheet)
+    assert text.count(r"\textbf{45.20}\textsuperscript{*} & {\scriptsize {[}41.1, 49.4{]}}") == 3
+    assert text.count(r"\textbf") == 3
 
 
-def test_a_data_set_is_named_once_in_its_block(sheet: Sheet) -> None:
-    text = latex_document(sheet)
+def test_a_data_set_is_named_once_above_its_lines_and_a_single_one_in_the_corner(sheet: Sheet) -> None:
+    text = latex_fragment(sheet)
     assert text.count("{[}odd{]}") == 1
-    assert "\nodd" not in text
+    assert text.count("{*} second") == 1
+    alone = latex_fragment(Sheet(sheet.title, sheet.heads, sheet.blocks[1:], ()))
+    assert alone.partition(r"\toprule")[2].lstrip().startswith("{*} second & ")
 
 
 @pytest.mark.parametrize(

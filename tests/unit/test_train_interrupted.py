@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from interrupting import EndOfProcess, end_at, place, plain, saved, signal_at, signal_at_line
-from small_training import AT, IMAGES, STEPS, M, companions, everything, inputs, run, settings
+from small_training import AT, IMAGES, STEPS, M, companions, everything, inputs, run, settings, watched
 
 from stages.core.config import TrainSettings
 from stages.core.errors import DivergenceError
@@ -23,7 +23,9 @@ from stages.train.state import TrainState
 EPOCHS = 4
 RUNS: dict[str, TrainSettings] = {
     "vanilla, multistep": settings(),
-    "mixup, cosine": settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}),
+    "mixup, cosine, watched while training": watched(
+        settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}), batches=2
+    ),
     "lsp, onecycle": settings({"lsp": {"m": M}}, schedule={"kind": "onecycle"}),
     "lsp+, onecycle, best_robust": settings(
         {**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.train.lsp import discrepancy, lsp_term, structure_vectors
+from stages.train.lsp import discrepancy, lsp_term, normalized, structure_vectors
 
 NAMES = ("mse", "l2", "l1", "cosine", "kl")
 BATCH, COMPANIONS, CLASSES = 5, 4, 3
@@ -142,3 +142,84 @@ def test_the_gradient_of_the_term_is_that_of_equation_4_by_finite_differences() 
             there[row, column] = step
             slope = (equation_4(anchors.double() + there) - equation_4(anchors.double() - there)) / (2 * step)
             assert float(gradient[row, column]) == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+NORMALIZED = ("standardized", "batch_standardized")
+
+
+def formula_of_normalized(how: str, anchors: np.ndarray, neighbors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Anchors (B, K) and neighbors (B, m, K) with mean 0 and variance 1, by NumPy."""
+    if how == "standardized":
+        each = [(part - part.mean(-1, keepdims=True)) / part.std(-1, keepdims=True) for part in (anchors, neighbors)]
+        return each[0], each[1]
+    together = np.concatenate([anchors, neighbors.reshape(-1, neighbors.shape[-1])])
+    mean, spread = together.mean(0), together.std(0)
+    return (anchors - mean) / spread, (neighbors - mean) / spread
+
+
+@pytest.mark.parametrize("how", NORMALIZED)
+def test_normalized_logits_and_their_structure_vectors_are_their_formula(how: str) -> None:
+    anchors, neighbors = 3 * drawn(BATCH, CLASSES) + 1, drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    expected = formula_of_normalized(how, anchors.double().numpy(), neighbors.double().numpy())
+    for found, wanted in zip(normalized(anchors, neighbors, how), expected, strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-4, atol=1e-5)
+    wanted_q = loop_of_equation_3(*map(torch.from_numpy, expected))
+    p = shares(2)
+    term = lsp_term(anchors, neighbors, p.float(), logits=how)
+    assert float(term) == pytest.approx(float(((p.numpy() - wanted_q) ** 2).sum(1).mean()), rel=1e-4)
+
+
+def test_plain_logits_are_left_as_they_are() -> None:
+    anchors, neighbors = drawn(BATCH, CLASSES), drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    assert all(
+        torch.equal(found, given)
+        for found, given in zip(normalized(anchors, neighbors, "plain"), (anchors, neighbors), strict=True)
+    )
+
+
+@pytest.mark.parametrize("how", NORMALIZED)
+def test_normalized_logits_change_with_neither_scale_nor_shift_of_what_they_are_normalized_over(how: str) -> None:
+    anchors, neighbors = drawn(BATCH, CLASSES), drawn(BATCH, COMPANIONS, CLASSES, seed=1)
+    shape = {"standardized": (BATCH, COMPANIONS + 1, 1), "batch_standardized": (1, 1, CLASSES)}[how]
+    scales, shifts = 0.5 + 3 * drawn(*shape, seed=5).abs(), 10 * drawn(*shape, seed=6)
+    moved = torch.cat([anchors.unsqueeze(1), neighbors], 1) * scales + shifts
+    found = normalized(moved[:, 0], moved[:, 1:], how)
+    for one, other in zip(found, normalized(anchors, neighbors, how), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["plain", *NORMALIZED])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_through_normalized_logits_is_exact(how: str, name: str) -> None:
+    anchors = drawn(BATCH, CLASSES).double().requires_grad_()
+    neighbors = drawn(BATCH, COMPANIONS, CLASSES, seed=1).double().requires_grad_()
+    p = shares(2)
+    assert torch.autograd.gradcheck(lambda a, n: lsp_term(a, n, p, name=name, logits=how), (anchors, neighbors))
+
+
+@pytest.mark.parametrize("how", NORMALIZED)
+@pytest.mark.parametrize("level", [0.0, 1e4])
+def test_logits_without_any_spread_have_a_finite_term_and_gradient(how: str, level: float) -> None:
+    anchors = torch.full((BATCH, CLASSES), level, requires_grad=True)
+    neighbors = torch.full((BATCH, COMPANIONS, CLASSES), level, requires_grad=True)
+    term = lsp_term(anchors, neighbors, shares(2).float(), logits=how)
+    term.backward()
+    assert all(bool(value.isfinite().all()) for value in (term, anchors.grad, neighbors.grad))
+
+
+@pytest.mark.parametrize("how", ["plain", *NORMALIZED])
+def test_half_precision_logits_are_measured_in_float32(how: str) -> None:
+    anchors, neighbors = drawn(BATCH, CLASSES).half(), drawn(BATCH, COMPANIONS, CLASSES, seed=1).half()
+    term = lsp_term(300 * anchors, 300 * neighbors, shares(2).float(), logits=how)
+    assert term.dtype == torch.float32
+    exact = lsp_term((300 * anchors).double(), (300 * neighbors).double(), shares(2), logits=how)
+    assert float(term) == pytest.approx(float(exact), rel=1e-4)
+
+
+@pytest.mark.parametrize("how", NORMALIZED)
+def test_a_stopped_gradient_reaches_the_neighbors_by_no_statistic(how: str) -> None:
+    anchors = drawn(BATCH, CLASSES).requires_grad_()
+    neighbors = drawn(BATCH, COMPANIONS, CLASSES, seed=1).requires_grad_()
+    lsp_term(anchors, neighbors, shares(2).float(), logits=how, stop_gradient=True).backward()
+    assert anchors.grad is not None
+    assert neighbors.grad is None

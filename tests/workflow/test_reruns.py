@@ -6,35 +6,35 @@ TRADES = "stages/train/objectives/trades.py"
 PGD = "attacks: {pgd: {kind: pgd, label: PGD, epsilon: 0.1, options: {steps: 2, step_size: 0.05}}}\n"
 
 ADDED = {
-    "lambda": ("methods: {lsp: {lsp: {weight: 5}}}", {"train": 1, "attack": 1, "table": 1}),
-    "m": ("methods: {lsp: {lsp: {m: 6}}}", {"structure": 1, "train": 1, "attack": 1, "table": 1}),
+    "lambda": ("methods: {lsp: {lsp: {weight: 5}}}", {"train": 1, "attack": 1, "table": 2}),
+    "m": ("methods: {lsp: {lsp: {m: 6}}}", {"structure": 1, "train": 1, "attack": 1, "table": 2}),
     "training-epsilon": (
         "recipes: {adversarial: {attack: {epsilon: 0.2}}}",
         {"train": 1, "attack": 1, "table": 2},
     ),
-    "attack-epsilon": ("attacks: {fgsm: {epsilon: 0.2}}", {"attack": 3, "table": 1}),
+    "attack-epsilon": ("attacks: {fgsm: {epsilon: 0.2}}", {"attack": 3, "table": 2}),
     "seed": ("seeds: [0, 1]", {"train": 3, "attack": 3, "table": 2}),
-    "attack": (PGD + "tables: {table1: {attacks: [clean, fgsm, pgd]}}", {"attack": 3, "table": 1}),
-    "method": ("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}", {"train": 1, "attack": 1, "table": 1}),
-    "varied-value": ("tables: {table2: {vary: {objective.beta: [1, 6]}}}", {"train": 1, "attack": 1, "table": 1}),
+    "attack": (PGD + "tables: {table1: {attacks: [clean, fgsm, pgd]}}", {"attack": 3, "table": 2}),
+    "method": ("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}", {"train": 1, "attack": 1, "table": 2}),
+    "varied-value": ("tables: {table2: {vary: {objective.beta: [1, 6]}}}", {"train": 1, "attack": 1, "table": 2}),
     "embedding": (
         "datasets: {digits: {features: {batch_size: 64}}}",
         {"embed": 1, "index": 1, "neighbors": 1, "structure": 1, "train": 3, "attack": 3, "table": 2},
     ),
 }
 TAKEN_AWAY = {
-    "attack": "tables: {table1: {attacks: [clean]}}",
-    "method": "tables: {table1: {methods: [vanilla, lsp]}}",
-    "label": "attacks: {fgsm: {label: Fast}}",
+    "attack": "tables: {table1: {attacks: [clean]}, table2: null}",
+    "method": "tables: {table1: {methods: [vanilla, lsp]}, table2: null}",
+    "label": "attacks: {fgsm: {label: Fast}}\ntables: {table2: null}",
+    "method-that-no-table-shows": "methods: {mart: {objective: {beta: 1}}}\ntables: {table2: null}",
+    "attack-that-no-table-shows": PGD + "tables: {table2: null}",
 }
-WITHOUT_EFFECT = f"""
+OF_THE_MACHINE = """
 device: cpu
 downloads: elsewhere
-resources: {{train: {{threads: 2, mem_mb: 1234, runtime: 9}}, data: {{gpu: 1}}}}
-datasets: {{digits: {{data: {{folder: /elsewhere, mirror: 'https://example.org'}}}}}}
-methods: {{mart: {{objective: {{beta: 1}}}}}}
-tables: {{table1: null}}
-{PGD}"""
+resources: {train: {threads: 2, mem_mb: 1234, runtime: 9}, data: {gpu: 1}}
+datasets: {digits: {data: {folder: /elsewhere, mirror: 'https://example.org'}}}
+"""
 
 
 @pytest.mark.parametrize("change", ADDED)
@@ -44,12 +44,12 @@ def test_an_added_or_changed_value_runs_its_own_jobs_and_no_others(project, chan
 
 
 @pytest.mark.parametrize("change", TAKEN_AWAY)
-def test_a_value_taken_away_remakes_its_table_alone(project, change):
+def test_a_value_taken_away_or_shown_by_no_table_makes_its_own_table_alone(project, change):
     assert project.planned(TAKEN_AWAY[change]) == ["table table1"]
 
 
-def test_a_place_a_resource_a_method_or_an_attack_that_no_table_shows_reruns_nothing(project):
-    assert project.planned(WITHOUT_EFFECT) == []
+def test_a_place_or_a_resource_reruns_nothing(project):
+    assert project.planned(OF_THE_MACHINE) == []
 
 
 def test_a_second_run_in_a_moved_checkout_has_nothing_to_do(project):
@@ -101,6 +101,6 @@ def test_an_added_attack_keeps_the_old_outcomes_and_the_earlier_config_finds_its
     done = project.snakemake(overlay=overlay)
     assert done.returncode == 0, done.stdout
     assert project.planned(overlay) == []
-    assert project.planned() == ["table table2"]
+    assert project.planned() == []
     assert {path: path.read_bytes() for path in before} == before
     assert len(list((project.root / "results/attack").rglob("*.parquet"))) == 4

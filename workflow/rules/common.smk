@@ -2,11 +2,11 @@
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
 LOCATIONS = canonical_json(plan.locations)
-TABLES = f"results/tables/{experiment.experiment}"
+TABLES = f"results/tables/{experiment.place}"
 RESUME = "results/resume"
+TABLE_LOGS = f"logs/tables/{experiment.place}"
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
-TABLE_LOGS = f"logs/tables/{experiment.experiment}"
 
 
 wildcard_constraints:
@@ -98,4 +98,12 @@ def table_inputs(wildcards):
 def table_files():
     """What `all` asks for."""
     endings = {"table": ("csv", "tex"), "losses": ("png", "pdf")}
-    return [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    made = [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    compared = [f"{TABLES}/comparisons.csv"] * bool(comparison_inputs())
+    return [*made, *compared, f"{TABLES}/assumptions.md"]
+
+
+def comparison_inputs():
+    """Every outcome that a table shows."""
+    runs = [run for table in comparisons(plan)[0].get("plans", []) for row in table["rows"] for run in row["runs"]]
+    return sorted({cell["path"] for run in runs for cell in run["outcomes"].values()})

@@ -2,6 +2,8 @@
 localrules:
     table,
     figure,
+    comparisons,
+    assumptions,
 
 
 rule table:
@@ -10,6 +12,7 @@ rule table:
     output:
         csv=f"{TABLES}/{{table}}.csv",
         tex=f"{TABLES}/{{table}}.tex",
+        document=f"{TABLES}/{{table}}-document.tex",
         text=f"{TABLES}/{{table}}.txt",
         manifest=f"{TABLES}/{{table}}.json",
     log:
@@ -42,3 +45,53 @@ use rule table as figure with:
         manifest=f"{TABLES}/{{table}}.json",
     wildcard_constraints:
         table=tables_of("losses"),
+
+
+rule comparisons:
+    input:
+        comparison_inputs(),
+    output:
+        csv=f"{TABLES}/comparisons.csv",
+        manifest=f"{TABLES}/comparisons.json",
+    log:
+        f"{TABLE_LOGS}/comparisons.log",
+    benchmark:
+        f"{TABLE_LOGS}/comparisons.benchmark.tsv"
+    conda:
+        CONDA
+    threads: asks("tables", "threads")
+    resources:
+        mem_mb=asks("tables", "mem_mb"),
+        runtime=asks("tables", "runtime"),
+        gpu=asks("tables", "gpu"),
+    params:
+        settings=packed_json(comparisons(plan)[0]),
+        code=comparisons(plan)[1],
+        folder=TABLES,
+    shell:
+        start("tables", "tables.comparisons") + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
+
+
+rule assumptions:
+    output:
+        listed=f"{TABLES}/assumptions.md",
+        manifest=f"{TABLES}/assumptions.json",
+    log:
+        f"{TABLE_LOGS}/assumptions.log",
+    benchmark:
+        f"{TABLE_LOGS}/assumptions.benchmark.tsv"
+    conda:
+        CONDA
+    threads: asks("tables", "threads")
+    resources:
+        mem_mb=asks("tables", "mem_mb"),
+        runtime=asks("tables", "runtime"),
+        gpu=asks("tables", "gpu"),
+    params:
+        settings=packed_json(assumed(experiment)),
+        code=assumptions_code(),
+        folder=TABLES,
+    shell:
+        start("tables", "tables.assumptions") + " --settings {params.settings:q} --out {params.folder}"
+        " --manifest {output.manifest}"

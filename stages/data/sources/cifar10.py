@@ -14,7 +14,7 @@ from stages.data.download import Archive
 from stages.data.paths import official_folder
 from stages.data.pickles import read_pickle
 from stages.data.pixels import Pixels
-from stages.data.records import DataSet, Labels, Records, from_array
+from stages.data.records import DataSet, Labels, Records, from_array, whole_numbers
 
 ARCHIVES = (
     Archive(
@@ -34,6 +34,8 @@ def read(folder: Path) -> DataSet:
     """The five training batches in order, the test batch and the class names, from `folder` or its NESTED folder."""
     place = official_folder(folder, NESTED, [*TRAIN, *TEST, META])
     names = _field(place / META, read_pickle(place / META), "label_names")
+    if not isinstance(names, list | tuple):
+        raise ArtifactError(f"{place / META}: 'label_names' must be a list; get the official file again")
     return DataSet(tuple(str(name) for name in names), _split(place, TRAIN), _split(place, TEST))
 
 
@@ -50,10 +52,10 @@ def _batch(path: Path) -> tuple[Pixels, Labels]:
     data, labels = _field(path, batch, "data"), _field(path, batch, "labels")
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE * SIDE,):
         raise ArtifactError(f"{path}: 'data' must be uint8 (N, {3 * SIDE * SIDE}); get the official file again")
-    whole = np.asarray(labels)
-    if whole.shape != data.shape[:1] or (len(whole) and not np.issubdtype(whole.dtype, np.integer)):
-        raise ArtifactError(f"{path}: 'labels' must be {len(data)} whole numbers; get the official file again")
-    return data.reshape(-1, 3, SIDE, SIDE), whole.astype(np.int64)
+    whole = whole_numbers(labels, str(path))
+    if len(whole) != len(data):
+        raise ArtifactError(f"{path}: {len(data)} images and {len(whole)} labels; get the official file again")
+    return data.reshape(-1, 3, SIDE, SIDE), whole
 
 
 def _field(path: Path, content: Any, key: str) -> Any:

@@ -13,7 +13,7 @@ TEST_NAMES = ("test", "val")
 
 
 def read(folder: Path) -> DataSet:
-    """Classes are the folders below train/ in sorted order; images are sorted by class, then path.
+    """Classes are the folders of images in sorted order; images are sorted by class, then path.
 
     Other files, and hidden ones, are passed over. Where both test/ and val/ hold images, test/ is the test set.
     """
@@ -23,12 +23,8 @@ def read(folder: Path) -> DataSet:
     if not train or not test:
         wanted = "test/<class>/ or val/<class>/" if train else "train/<class>/"
         raise ArtifactError(f"{folder}: no images in {wanted}; both a training and a test split are needed")
-    classes = sorted({_class(name) for name in train})
+    classes = sorted({_class(name) for name in (*train, *test)})
     label_of = {name: label for label, name in enumerate(classes)}
-    if stranger := next((name for name in test if _class(name) not in label_of), None):
-        raise ArtifactError(
-            f"{tree.where(stranger)}: train/ has no class '{_class(stranger)}'; give both splits the same folders"
-        )
     return DataSet(tuple(classes), _records(tree, train, label_of), _records(tree, test, label_of))
 
 

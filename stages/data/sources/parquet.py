@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.core.errors import ArtifactError, ConfigError
-from stages.data.records import DataSet, Labels, Records, from_encoded
+from stages.data.records import DataSet, Records, from_encoded
 
 TEST_NAMES = ("test", "valid", "validation", "val")
 LABEL_NAMES = ("label", "labels", "fine_label")
@@ -40,7 +40,7 @@ def read(folder: Path, image_column: str | None, label_column: str | None) -> Da
     names = {named for named in found if named is not None}
     if len(names) > 1:
         raise ArtifactError(f"{folder}: the files name different classes for '{label}'; give all the same names")
-    return DataSet(names.pop() if names else _numbered(train.labels), train, test)
+    return DataSet(names.pop() if names else (), train, test)
 
 
 def _shards(folder: Path) -> dict[str, list[Path]]:
@@ -102,9 +102,12 @@ def _table(path: Path, image: str, label: str) -> pa.Table:
         table = pq.read_table(path, columns=[image, label], page_checksum_verification=True, partitioning=None)
         column = table.column(image)
         encoded = (pc.struct_field(column, "bytes") if _is_image(kind) else column).cast(pa.large_binary())
-        labels = table.column(label).cast(pa.int64())
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
+    try:
+        labels = table.column(label).cast(pa.int64())
+    except pa.ArrowInvalid as error:  # of 64 bits without a sign
+        raise ArtifactError(f"{path}: '{label}' holds a number beyond 2^63 ({error}); mend it") from error
     if labels.null_count:
         row = int(np.flatnonzero(labels.is_null().to_numpy())[0])
         raise ArtifactError(f"{path}, row {row}: no label in '{label}'; mend it or take the row out")
@@ -151,8 +154,3 @@ def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return tuple(str(name) for name in found) if isinstance(found, list) else None
-
-
-def _numbered(labels: Labels) -> tuple[str, ...]:
-    """Without names, the classes are the numbers up to the highest training label."""
-    return tuple(str(label) for label in range(int(labels.max(initial=-1)) + 1))

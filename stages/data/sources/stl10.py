@@ -31,8 +31,16 @@ def read(folder: Path, with_unlabelled: bool) -> DataSet:
     if with_unlabelled:
         images = _images(place / UNLABELLED_FILE)
         extra = unlabelled(from_array(images, np.zeros(len(images), np.int64), str(place / UNLABELLED_FILE)))
-    classes = tuple((place / CLASS_NAMES).read_text(encoding="utf-8").split())
-    return DataSet(classes, _split(place, "train"), _split(place, "test"), extra)
+    return DataSet(_class_names(place / CLASS_NAMES), _split(place, "train"), _split(place, "test"), extra)
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    """A name a line, which may hold spaces."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path}: not a text file ({error}); get the official file again") from error
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def _split(place: Path, split: str) -> Records:

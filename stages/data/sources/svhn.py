@@ -8,7 +8,7 @@ import scipy.io
 from stages.core.errors import ArtifactError
 from stages.data.download import Archive
 from stages.data.paths import official_folder
-from stages.data.records import DataSet, Records, from_array
+from stages.data.records import DataSet, Records, from_array, whole_numbers
 
 _SITE = "http://ufldl.stanford.edu/housenumbers"
 TRAIN, TEST = "train_32x32.mat", "test_32x32.mat"
@@ -36,5 +36,7 @@ def _split(path: Path) -> Records:
     images, labels = (content.get(name, np.empty(0)) for name in ("X", "y"))
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[2] != 3:
         raise ArtifactError(f"{path}: X must be uint8 (32, 32, 3, N); it is {images.dtype} {images.shape}")
-    digits = labels.reshape(-1).astype(np.int64)
+    digits = whole_numbers(labels.reshape(-1), str(path))
+    if {0, ZERO_IN_FILE} <= set(digits.tolist()):
+        raise ArtifactError(f"{path}: y has both 0 and {ZERO_IN_FILE}, which stands for 0; keep to one of them")
     return from_array(images.transpose(3, 0, 1, 2), np.where(digits == ZERO_IN_FILE, 0, digits), str(path))

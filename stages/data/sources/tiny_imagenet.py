@@ -26,7 +26,7 @@ IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 def read(folder: Path) -> DataSet:
     """Classes are WordNet ids in sorted order, named by words.txt; training images are sorted by id, then name."""
     tree = _open(folder)
-    ids = sorted(tree.text(IDS).split())
+    ids = sorted(set(tree.text(IDS).split()))
     label_of = {wordnet_id: label for label, wordnet_id in enumerate(ids)}
     train = [name for name in tree.names if PurePosixPath(name).match("train/*/images/*.JPEG")]
     train_labels = [_label(tree, name, name.split("/")[1], label_of) for name in train]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stages.core.perturb import perturb
-from stages.train.batch import Batch, Context, Scored, score_companions
+from stages.train.batch import Batch, Context, Scored, forwards
 
 ADVERSARIAL = True
 
@@ -21,6 +21,6 @@ def at(model: nn.Module, batch: Batch, context: Context) -> Scored:
         threat,
         context.generator,
     )
-    logits_adv = model(x_adv)
+    (logits_adv,), companion_logits = forwards(model, batch, x_adv)
     loss = batch.targets.mix(lambda labels: F.cross_entropy(logits_adv, labels))
-    return Scored(loss, logits_adv, score_companions(model, batch), {"robust_loss": loss.detach()})
+    return Scored(loss, logits_adv, companion_logits, {"robust_loss": loss.detach()})

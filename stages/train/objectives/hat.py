@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
 from stages.core.quantities import NonNegative, Number
-from stages.train.batch import Batch, Context, Metrics, Scored, Targets, score_companions
+from stages.train.batch import Batch, Context, Metrics, Scored, Targets, forwards
 from stages.train.kl import per_example_kl, perturb_by_kl
 
 ADVERSARIAL = True
@@ -51,6 +51,6 @@ def hat(
     x_helper = batch.images + h * (x_adv - batch.images)
     with torch.no_grad():
         helper_labels = context.helper(x_adv).argmax(1)
-    logits, logits_adv, logits_helper = model(batch.images), model(x_adv), model(x_helper)
+    (logits, logits_adv, logits_helper), companion_logits = forwards(model, batch, batch.images, x_adv, x_helper)
     loss, metrics = hat_loss(logits, logits_adv, logits_helper, helper_labels, batch.targets, beta=beta, gamma=gamma)
-    return Scored(loss, logits_adv, score_companions(model, batch), metrics)
+    return Scored(loss, logits_adv, companion_logits, metrics)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stages.core.perturb import perturb
 from stages.core.quantities import NonNegative
-from stages.train.batch import Batch, Context, Metrics, Scored, Targets, score_companions
+from stages.train.batch import Batch, Context, Metrics, Scored, Targets, forwards
 
 ADVERSARIAL = True
 
@@ -49,6 +49,6 @@ def mart(model: nn.Module, batch: Batch, context: Context, *, beta: NonNegative 
         replace(context.threat, start="gaussian"),
         context.generator,
     )
-    logits, logits_adv = model(batch.images), model(x_adv)
+    (logits, logits_adv), companion_logits = forwards(model, batch, batch.images, x_adv)
     loss, metrics = mart_loss(logits, logits_adv, batch.targets, beta=beta)
-    return Scored(loss, logits_adv, score_companions(model, batch), metrics)
+    return Scored(loss, logits_adv, companion_logits, metrics)

@@ -1,0 +1,102 @@
+"""Where tables lie: under their experiment, and under a name of what overlays make of it, so that none meet."""
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT, TINY
+from workflow.load import load_experiment
+
+
+@pytest.fixture
+def place_of(tmp_path):
+    """The place of the tiny experiment under overlays {stem: YAML}, and under what --config gives."""
+
+    def placed(overrides=None, files=(TINY,), **overlays):
+        paths = list(files)
+        for stem, text in overlays.items():
+            paths.append(tmp_path / f"{stem}.yaml")
+            paths[-1].write_text(text)
+        return load_experiment(paths, ROOT / "config.yaml", overrides).place
+
+    return placed
+
+
+def test_an_experiment_alone_lies_under_its_name(place_of):
+    assert place_of() == "tiny"
+    assert place_of(files=()) == "digits"
+    assert place_of(files=(ROOT / "workflow/experiments/stl10.yaml",)) == "stl10"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seeds: [1]",
+        "recipes: {standard: {epochs: 2}}",
+        "attacks: {fgsm: {label: Fast}}",
+        "title: Another",
+        "tables: {table2: null}",
+        "tables: {table3: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
+        "datasets: {digits: {data: {test_images: 23}}}",
+        "methods: {lsp: {lsp: {weight: 1/3}}}",
+    ],
+)
+def test_an_overlay_that_changes_what_tables_show_lies_below_under_its_own_name(place_of, text):
+    assert re.fullmatch(r"tiny/slow-[0-9a-f]{8}", place_of(slow=text))
+
+
+def test_no_two_of_the_experiment_and_its_overlays_meet(place_of):
+    slow, more = "seeds: [1]", "recipes: {standard: {lr: 0.2}}"
+    places = [
+        place_of(),
+        place_of(slow=slow),
+        place_of(slow=more),
+        place_of(more=slow),
+        place_of(slow=slow, more=more),
+        place_of({"seeds": [1]}),
+        place_of({"seeds": [2]}),
+        place_of({"seeds": [2]}, slow=slow),
+    ]
+    assert len(set(places)) == len(places)
+    assert [re.sub("[0-9a-f]{8}$", "", place) for place in places[4:]] == [
+        "tiny/slow-more-",
+        "tiny/config-",
+        "tiny/config-",
+        "tiny/slow-config-",
+    ]
+
+
+def test_the_same_overlays_lead_to_the_same_place(place_of):
+    assert place_of({"seeds": [2]}, slow="seeds: [1]") == place_of({"seeds": [2]}, slow="seeds: [1]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seeds: [0]",
+        "device: cpu\ndownloads: elsewhere\njobs_per_gpu: 2",
+        "resources: {train: {threads: 2}}",
+        "datasets: {digits: {data: {folder: /elsewhere, mirror: 'https://example.org'}}}",
+    ],
+)
+def test_an_overlay_that_changes_no_table_has_the_experiments_own_place(place_of, text):
+    assert place_of(machine=text) == "tiny"
+
+
+def test_an_experiment_that_replaces_what_came_before_is_alone(place_of, tmp_path):
+    (tmp_path / "slow.yaml").write_text("seeds: [1]")
+    assert place_of(files=(tmp_path / "slow.yaml", TINY)) == "tiny"
+
+
+def test_a_place_is_a_plain_path_whatever_the_overlay_is_called(place_of):
+    assert re.fullmatch(r"tiny/a_b__c__-[0-9a-f]{8}", place_of(**{"a b{}c é": "seeds: [1]"}))
+
+
+def test_an_overlay_leaves_the_experiments_tables_as_they_are(project):
+    mine = project.root / "results/tables/tiny"
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    done = project.snakemake(overlay="attacks: {fgsm: {label: Fast}}")
+    assert done.returncode == 0, done.stdout
+    assert {path.name: path.read_bytes() for path in mine.iterdir() if path.is_file()} == before
+    assert "Fast" in project.only("tables/tiny/overlay-*/table1.csv").read_text()
+    assert project.planned() == []
