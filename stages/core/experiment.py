@@ -226,6 +226,11 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             )
     _check_helper(experiment, dataset, name, method)
     recipe, _ = experiment.recipe(dataset, method.recipe)
+    if method.hold_out and recipe.selection != "best_robust":
+        raise ConfigError(
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
+            " hold_out, or name a recipe with `selection: best_robust`"
+        )
     with _faults_at(f"datasets.{dataset}"):
         check_training(section.data, name, method, recipe)
 

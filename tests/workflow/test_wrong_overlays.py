@@ -189,6 +189,22 @@ OWN = {
         ["methods.vanilla.recipe: is the name of a stanza", "lr: 0.1", "`vary: {recipe: [standard, other]}`"],
     ),
     "method-recipe": ("methods: {lsp: {recipe: {lr: 0.2}}}", ["methods.lsp.recipe: is the name", "`recipes: {other:"]),
+    "no-values": (
+        "tables: {table1: {methods: [lsp], vary: {lsp.m: []}}}",
+        ["tables.table1.vary", "at least one value"],
+    ),
+    "no-seeds-of-a-table": ("tables: {table1: {seeds: []}}", ["tables.table1.seeds", "at least 1 item"]),
+    "value-by-another-spelling": (
+        "tables: {table1: {methods: [lsp], vary: {lsp.weight: [1, 1.0, 1e0]}}}",
+        ["tables.table1", "twice"],
+    ),
+    "vary-without-lsp": (
+        "tables: {table1: {methods: [vanilla], vary: {lsp.m: [2, 4]}}}",
+        ["methods.vanilla has no LSP"],
+    ),
+    "hold-out-of-nothing": ("methods: {vanilla: {hold_out: true}}", ["methods.vanilla.hold_out", "selection"]),
+    "hold-out-twice": ("methods: {at: {hold_out: true}}", ["methods.at.hold_out", "leave it out"]),
+    "order-of-one": ("methods: {lsp: {lsp: {forward_order: neighbors_first}}}", ["methods.lsp.lsp.forward_order"]),
     "no-seeds": ("seeds: []", ["seeds: ", "at least 1"]),
     "separate": ("separate_attacks: [autoatack]", ["separate_attacks: 'autoatack'", "did you mean 'autoattack'?"]),
     "l2-of-255": (
