@@ -7,16 +7,19 @@ Where files come from (folder, mirror) and titles are no part of it.
 between two stages is never taken for fresh.
 """
 
+import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stages.core.code import code_digest
 from stages.core.components import module_name
 from stages.core.config import Attack, AttackSettings, Features, Method, StructureChoice, TrainSettings
+from stages.core.errors import ConfigError
 from stages.core.experiment import Experiment, check_method
 from stages.core.files import canonical_json, digest
+from stages.core.known import Known, check_attack, known
 from workflow.groups import attack_groups
 
 ATTACK_SEED = 0
@@ -95,6 +98,18 @@ class Planner:
             DATA_MODULES,
         )
         return key, self.plan.data.setdefault(key, job)
+
+    def known(self, dataset: str) -> Known:
+        """What is known of a data set; its classes too once its images are prepared."""
+        settings = self.experiment.datasets[dataset].data
+        have = known(settings)
+        if have.classes is None:
+            try:
+                manifest = json.loads((self.root / self.data(dataset)[1].path("manifest.json")).read_text("utf-8"))
+                have = replace(have, classes=len(manifest["facts"]["train"]["class_counts"]))
+            except (OSError, ValueError, KeyError, TypeError):
+                return have
+        return have
 
     def embed(self, dataset: str, space: str = "features") -> tuple[str, Job]:
         """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
@@ -189,6 +204,12 @@ class Planner:
         found: dict[str, dict[str, str]] = {}
         for train_key, attacks in wanted.items():
             trained = self.plan.train[train_key]
+            dataset = train_key.partition("/")[0]
+            for attack in attacks.values():
+                try:
+                    check_attack(attack, self.known(dataset))
+                except ValueError as error:
+                    raise ConfigError(f"datasets.{dataset} under {attack.kind}: {error}") from error
             folder = f"results/attack/{train_key}"
             found[train_key] = {}
             for group, members in attack_groups(attacks, self.experiment.separate_attacks, self.root / folder).items():

@@ -229,12 +229,16 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
             metadata = json.loads((stream.metadata() or {}).get("artifact", "{}"))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
+        raise ArtifactError(
+            f"{path}: not a readable safetensors file ({error}); have the stage that wrote it make it again"
+        ) from error
     if missing := names - tensors.keys():
         raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
     described = {key: value for key, value in metadata.items() if key not in ("sha256", "header_sha256")}
     if metadata.get("sha256") != _content_hash(tensors) or metadata.get("header_sha256") != digest(described, 64):
-        raise ArtifactError(f"{path}: the content differs from its checksum; delete the file and run again")
+        raise ArtifactError(
+            f"{path}: the content differs from its checksum; have the stage that wrote it make it again"
+        )
     return tensors, described
 
 
@@ -250,7 +254,9 @@ def read_table(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, page_checksum_verification=True, partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from error
+        raise ArtifactError(
+            f"{path}: not a readable Parquet file ({error}); have the stage that wrote it make it again"
+        ) from error
 
 
 def read_indexed(path: Path) -> pa.Table:

@@ -30,7 +30,7 @@ POSITIONAL = {
 class Component(BaseModel):
     """A component by name with its settings, written `trades` or `{name: trades, beta: 6}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
     name: str = Field(description="the component's file name")
     settings: dict[str, Any] = Field(default_factory=dict)
 

@@ -12,7 +12,6 @@ from stages.core.attacks import Attack, AttackSettings, Subset
 from stages.core.components import (
     Component,
     ComponentError,
-    declares,
     file_name,
     is_adversarial,
     resolve,
@@ -238,17 +237,7 @@ class Method(Section):
             "objective": resolve("objectives", self.objective),
         }
         objective = self.objective.name
-        adversarial, needs_helper = self.adversarial(), declares("objectives", objective, "NEEDS_HELPER")
-        if needs_helper and self.helper is None:
-            raise ComponentError(f"objective {objective} needs a helper net; set `helper: hat-helper`")
-        if self.helper is not None and not needs_helper:
-            raise ComponentError(
-                f"helper: objective {objective} asks no helper net; leave it out, or take objective hat"
-            )
-        if adversarial and self.hold_out:
-            raise ComponentError(f"hold_out: objective {objective} holds out what it selects on anyway; leave it out")
-        if self.lsp is not None and self.lsp.forward_order == "neighbors_first" and not adversarial:
-            raise ComponentError(f"lsp.forward_order: objective {objective} has one forward for all; leave it out")
+        is_adversarial(objective)  # it has to say
         if self.companions() and scores_no_companions(objective):
             raise ComponentError(
                 f"{file_name('objectives', objective)} returns no companion logits, and {self.companions()} needs them;"

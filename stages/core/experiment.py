@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
+from stages.core.components import declares, nearest
 from stages.core.components import known as known_components
-from stages.core.components import nearest
 from stages.core.config import (
     Attack,
     Augment,
@@ -78,7 +78,7 @@ class Experiment(Section):
     title: str = ""
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[Seed] = Field(default=[0], min_length=1)
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda)$")] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")
     datasets: dict[Name, Dataset] = Field(min_length=1)
@@ -226,16 +226,25 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             )
     _check_helper(experiment, dataset, name, method)
     recipe, _ = experiment.recipe(dataset, method.recipe)
-    if method.hold_out and recipe.selection == "last":
+    if method.hold_out and recipe.selection != "best_robust":
         raise ConfigError(
-            f"methods.{name}.hold_out: recipe {method.recipe} selects on nothing (selection: last); leave it out"
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
+            " hold_out, or name a recipe with `selection: best_robust`"
         )
-    with _faults_at(f"methods.{name} on {dataset}, recipe {method.recipe}"):
-        check_training(section.data, method, recipe)
+    with _faults_at(f"datasets.{dataset}"):
+        check_training(section.data, name, method, recipe)
 
 
 def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
-    if method.helper is not None and experiment.method(dataset, method.helper, {}).helper is not None:
+    objective = method.objective.name
+    needs = declares("objectives", objective, "NEEDS_HELPER")
+    if needs and method.helper is None:
+        raise ConfigError(f"methods.{name}: objective {objective} needs a helper net; set `helper: hat-helper`")
+    if method.helper is None:
+        return
+    if not needs:
+        raise ConfigError(f"methods.{name}.helper: objective {objective} asks no helper net; leave it out")
+    if experiment.method(dataset, method.helper, {}).helper is not None:
         raise ConfigError(
             f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
         )

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -60,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically, in the order it is given."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_spelled(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def sha256_file(path: Path) -> str:
@@ -71,7 +72,16 @@ def sha256_file(path: Path) -> str:
 
 def canonical_json(value: Any) -> str:
     """One spelling for one value: sorted keys, no spaces, so equal settings give equal strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.dumps(_spelled(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _spelled(value: Any) -> Any:
+    """A value with its infinities as "inf" and "-inf", which JSON has no numbers for and settings may hold."""
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def packed_json(value: Any) -> str:

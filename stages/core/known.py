@@ -75,29 +75,31 @@ def check_augment(augment: Augment, have: Known, where: str) -> None:
         )
 
 
-def check_training(data: Data, method: Method, recipe: Recipe) -> None:
-    """ValueError, the key in front, where a run cannot draw its batches, companions or held-out images from the set."""
+def check_training(data: Data, name: str, method: Method, recipe: Recipe) -> None:
+    """ValueError where a run cannot draw its batches, companions or held-out images; name: the method's key."""
     images = known(data).train
     if images is None:
         return
+    where = f"of the recipe of methods.{name}"
     held_out = min(method.held_out(recipe), images // SPLIT_SHARE)
     anchors = images - held_out
     if method.held_out(recipe) and not held_out:
         raise ValueError(
-            f"selection: best_robust has none of {images} training images to hold out; ten are needed, or write last"
+            f"selection {where}: best_robust has none of {images} training images to hold out; ten are needed, or"
+            " write last"
         )
     if recipe.batch_size > anchors:
-        raise ValueError(f"batch_size: {recipe.batch_size} is more than the {anchors} images to train on; lower it")
+        raise ValueError(f"batch_size {where}: {recipe.batch_size} is more than the {anchors} images; lower it")
     if method.lsp is not None and method.lsp.m >= anchors:
         raise ValueError(
-            f"lsp.m: {method.lsp.m} companions need as many other images, and there are {anchors}; lower m"
+            f"lsp.m of methods.{name}: {method.lsp.m} companions need more images than the {anchors} there are; lower m"
         )
     full, rest = divmod(anchors, recipe.batch_size)
     steps = recipe.epochs * (full + (rest > 1))
     if recipe.schedule.kind == "onecycle" and recipe.schedule.pct_start * steps == 1:
         raise ValueError(
-            f"schedule.pct_start: {recipe.schedule.pct_start} of {steps} steps leaves lr none to rise in; change"
-            " pct_start or epochs"
+            f"schedule.pct_start {where}: {recipe.schedule.pct_start} of {steps} steps leaves lr none to rise in;"
+            " change pct_start or epochs"
         )
 
 

@@ -5,7 +5,7 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 LEADING_ZERO = re.compile(r"[-+]?0\d")
 MOST = 2**31 - 1
@@ -51,6 +51,13 @@ def parse_whole(value: Any) -> Any:
     return number
 
 
+def within_63_bits(value: int) -> int:
+    """A value that every library takes for a seed."""
+    if value >= 2**63:
+        raise ValueError("a seed has at most 63 bits, it is below 9223372036854775808; 0, 1, 2 do as well")
+    return value
+
+
 NumberOrInfinity = Annotated[float, BeforeValidator(parse_any_number)]
 Number = Annotated[float, BeforeValidator(parse_number)]
 Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0)]
@@ -60,4 +67,4 @@ BelowOne = Annotated[float, BeforeValidator(parse_number), Field(ge=0, lt=1)]
 Whole = Annotated[int, BeforeValidator(parse_whole)]
 Count = Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=MOST)]
 CountOrZero = Annotated[int, BeforeValidator(parse_whole), Field(ge=0, le=MOST)]
-Seed = Annotated[int, BeforeValidator(parse_whole), Field(ge=0, lt=2**63, description="63 bits")]
+Seed = Annotated[int, BeforeValidator(parse_whole), Field(ge=0), AfterValidator(within_63_bits)]

@@ -20,7 +20,9 @@ class Section(BaseModel):
     RENAMED: fields -> their first names. REMOVED: knobs that are gone -> the value that earlier runs had.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, validate_default=True, ser_json_inf_nan="constants"
+    )
     ADDED: ClassVar[Mapping[str, Any]] = {}
     RENAMED: ClassVar[Mapping[str, str]] = {}
     REMOVED: ClassVar[Mapping[str, Any]] = {}

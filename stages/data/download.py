@@ -116,7 +116,9 @@ def unpack(path: Path, folder: Path) -> None:
     except (tarfile.TarError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise ArtifactError(f"{path}: not a readable tar ({error}); delete it and run again") from error
+        raise ArtifactError(
+            f"{path}: not a readable tar ({error}); move it away and run again, to download it anew"
+        ) from error
 
 
 def _local_path(mirror: str | None, name: str) -> Path | None:

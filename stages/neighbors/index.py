@@ -122,10 +122,10 @@ def read_index(path: Path, embeddings: Tensor) -> Any:
             raise ArtifactError(f"{needed}: no such file; run `python -m stages.neighbors build` first")
     content = path.read_bytes()
     if checksum_path(path).read_text(encoding="utf-8").split()[:1] != [hashlib.sha256(content).hexdigest()]:
-        raise ArtifactError(f"{path}: the content differs from its checksum; delete the file and build it again")
+        raise ArtifactError(f"{path}: the content differs from its checksum; build it again (`snakemake -R index`)")
     index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
     shape = (index.ntotal, index.d)
     points = scaled(embeddings, scale_exponent(embeddings)).numpy()
     if shape != points.shape or not np.array_equal(index.reconstruct_n(0, shape[0]), points):
-        raise ArtifactError(f"{path}: was built from other embeddings; delete the file and build it again")
+        raise ArtifactError(f"{path}: was built from other embeddings; build it again (`snakemake -R index`)")
     return index

@@ -39,7 +39,7 @@ def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: A
             "epochs": 4,
             "batch_size": 16,
             "lr": 0.05,
-            "schedule": {"kind": "multistep", "milestones": [2, 3]},
+            "schedule": {"kind": "multistep", "milestones": [at for at in (2, 3) if at < recipe.get("epochs", 4)]},
             "attack": {"epsilon": 0.1, "step_size": 0.05, "steps": 2},
             **recipe,
         },

@@ -218,7 +218,6 @@ def test_a_random_start_depends_on_seed_and_name_and_on_nothing_else(model: nn.M
 @pytest.mark.parametrize(
     ("attacks", "message"),
     [
-        ({}, "name at least one"),
         ({"a": {"kind": "pgdd"}}, r"attacks\.a: 'pgdd' is none of the attacks \(did you mean 'pgd'\?\)"),
         ({"a": {"kind": "pgd", "options": {"step": 3}}}, r"did you mean 'steps'"),
     ],

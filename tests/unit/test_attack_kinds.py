@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stages.attack.evaluate import attack_function
 from stages.attack.margin import margin
 from stages.core.components import declares, known, settings_of
+from stages.core.config import Attack
 from stages.core.errors import ConfigError
 from stages.core.perturb import evaluating
 from stages.core.threat import Norm, Threat
@@ -187,12 +188,28 @@ def test_an_image_once_fooled_stays_fooled_by_further_restarts() -> None:
     assert int(fooled[0].sum()) < int(fooled[2].sum())
 
 
-def test_restarts_without_a_random_start_are_refused() -> None:
-    model = build()
-    with pytest.raises(ConfigError, match="random_start: true"):
-        attack_function("pgd")(
-            model, *batch(model), Threat("linf", 0.1, 1.0, 1), torch.Generator(), restarts=2, random_start=False
-        )
+@pytest.mark.parametrize(
+    ("attack", "rule"),
+    [
+        ({"kind": "pgd", "options": {"restarts": 2, "random_start": False}}, "random_start: true"),
+        ({"kind": "margin_pgd", "options": {"restarts": 2, "random_start": False}}, "random_start: true"),
+        ({"kind": "fgsm", "norm": "l2"}, "norm: fgsm is an attack under linf alone"),
+        ({"kind": "cw", "norm": "l2"}, "norm: cw is held to no ball"),
+        ({"kind": "cw_torchattacks", "epsilon": 0.1}, "epsilon: cw_torchattacks is held to no ball"),
+        ({"kind": "pgd", "options": {"step_size": 2}}, "did you mean 2/255"),
+    ],
+)
+def test_what_an_attack_cannot_do_is_refused_by_its_settings(attack: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        Attack.model_validate(attack).resolved()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_of_an_attack_is_bounded(kind: str) -> None:
+    numbers = {key: found.default for key, found in settings_of("attacks", kind).items() if found.default is not True}
+    for key in numbers:
+        with pytest.raises(ValueError, match=rf"^{key}: "):
+            Attack(kind=kind, options={key: -1}).resolved()
 
 
 def test_margin_is_the_best_other_logit_less_the_true_one() -> None:

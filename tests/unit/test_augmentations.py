@@ -12,7 +12,6 @@ from scipy import special, stats
 from torch import Tensor
 
 from stages.core.components import Component, known, resolve
-from stages.core.errors import ConfigError
 from stages.train.augmentations import _augmix_ops as ops
 from stages.train.augmentations._draws import beta, dirichlet, uniform, whole
 from stages.train.augmentations.augmix import augmix, jensen_shannon, mixed_views
@@ -144,17 +143,25 @@ def test_dirichlet_draws_sum_to_one_and_have_beta_margins(alpha: float, parts: i
     assert torch.equal(beta(4000, alpha, stream(8)), dirichlet(4000, 2, alpha, stream(8))[:, 0])
 
 
-def test_settings_out_of_range_are_refused_in_one_line() -> None:
-    images, labels = constant_images(2, 4, 4)
-    for call in (
-        lambda: mixup(images, labels, stream(), alpha=0.0),
-        lambda: cutmix(images, labels, stream(), probability=1.5),
-        lambda: augmix(images, labels, stream(), severity=0.0),
-        lambda: augmix(images, labels, stream(), severity=11.0),
-    ):
-        with pytest.raises(ConfigError) as caught:
-            call()
-        assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("mixup", "alpha", 0.0),
+        ("mixup", "alpha", "-1"),
+        ("cutmix", "alpha", 0),
+        ("cutmix", "probability", 1.5),
+        ("augmix", "severity", 0.0),
+        ("augmix", "severity", 11.0),
+        ("augmix", "alpha", 0.0),
+        ("augmix", "width", 0),
+        ("augmix", "max_depth", 0),
+        ("augmix", "coefficient", -1),
+    ],
+)
+def test_settings_out_of_range_are_refused_in_one_line(name: str, setting: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{setting}: .*given: ") as caught:
+        resolve("augmentations", Component(name=name, settings={setting: value}))
+    assert "\n" not in str(caught.value)
 
 
 def test_autocontrast_is_the_whole_number_stretch_within_a_level_of_the_references(pictures: Tensor) -> None:

@@ -1,23 +1,10 @@
 """Settings and components: numbers as people write them, bounds, and an unknown word answered by its nearest."""
 
-from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stages.core import components
-from stages.core.components import (
-    Component,
-    ComponentError,
-    constant,
-    declares,
-    known,
-    module_name,
-    resolve,
-    settings_of,
-)
 from stages.core.config import AttackSettings, Method, Moco, Recipe, TrainSettings
 from stages.core.experiment import Experiment, merge
 from stages.core.explain import explain
@@ -51,9 +38,9 @@ def test_what_is_no_finite_number_is_refused_by_name(written: Any) -> None:
 
 @pytest.mark.parametrize(("written", "meant"), [("1e3", 1000), (10.0, 10), ("4/2", 2), (7, 7)])
 def test_whole_numbers_may_be_written_as_any_number_that_is_whole(written: Any, meant: int) -> None:
-    epochs = Recipe(epochs=written).epochs
-    assert (epochs, type(epochs)) == (meant, int)
-    assert "whole number" in fault(Recipe, {"epochs": "1/2"})
+    images = Recipe(validation_images=written).validation_images
+    assert (images, type(images)) == (meant, int)
+    assert "whole number" in fault(Recipe, {"validation_images": "1/2"})
 
 
 @pytest.mark.parametrize(
@@ -143,97 +130,14 @@ def test_images_are_held_out_only_where_an_adversarial_objective_selects() -> No
     )
 
 
-def test_a_local_structure_is_the_same_file_whatever_its_seed_and_a_global_one_is_not() -> None:
+def test_a_seed_is_for_what_is_drawn_and_refused_where_nothing_is() -> None:
     def choice(kind: str, seed: int) -> Any:
         lsp = Method.model_validate({"lsp": {"kind": kind, "seed": seed, "weight": seed + 1}}).lsp
         assert lsp is not None
         return lsp.structure(5)
 
-    assert choice("local", 1) == choice("local", 2)
     assert choice("global", 1) != choice("global", 2)
-    assert choice("local", 1).held_out == 5
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for objectives of the test's own."""
-    made = tmp_path / "stages/train/objectives"
-    made.mkdir(parents=True)
-    monkeypatch.setattr(components, "ROOT", tmp_path)
-    for cached in (settings_of, constant):
-        cached.cache_clear()
-    return made
-
-
-@pytest.fixture(autouse=True)
-def _own_caches(monkeypatch: pytest.MonkeyPatch) -> Any:
-    yield
-    for cached in (settings_of, constant):
-        cached.cache_clear()
-
-
-SOURCE = """
-import a_module_that_is_not_there
-
-NEEDS_HELPER = True
-ADVERSARIAL = False
-
-
-def my_loss(model, batch, *, size: float = 8/255, rounds: int = 3, clip: bool = True,
-            way: Literal["up", "down"] = "up"):
-    return None
-"""
-
-
-def test_a_new_file_is_a_component_whose_settings_are_its_keyword_arguments(folder: Path) -> None:
-    (folder / "my_loss.py").write_text(SOURCE)
-    (folder / "_shared.py").write_text("")
-    assert known("objectives") == ["my_loss"]
-    assert module_name("objectives", "my-loss") == "stages.train.objectives.my_loss"
-    defaults = resolve("objectives", Component(name="my-loss")).settings
-    assert defaults == {"size": float(Fraction(8, 255)), "rounds": 3, "clip": True, "way": "up"}
-    given = Component.model_validate({"name": "my-loss", "size": "1e-1", "rounds": "4", "clip": False, "way": "down"})
-    assert resolve("objectives", given).settings == {"size": 0.1, "rounds": 4, "clip": False, "way": "down"}
-    assert declares("objectives", "my_loss", "NEEDS_HELPER")
-    assert not declares("objectives", "my_loss", "ADVERSARIAL")
-    assert not declares("objectives", "my_loss", "ABSENT")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"sise": 1}, "'sise' is no setting of my_loss (did you mean 'size'?)"),
-        ({"zzz": 1}, "(known: clip, rounds, size, way)"),
-        ({"size": "big"}, "size: 'big' is not a number"),
-        ({"size": -1}, "size: -1 must be a finite number, 0 or more"),
-        ({"size": 10**400}, "is not a number"),
-        ({"rounds": 1.5}, "rounds: 1.5 must be a whole number, 1 or more"),
-        ({"rounds": 0}, "must be a whole number"),
-        ({"rounds": True}, "rounds: True"),
-        ({"clip": 1}, "clip: 1 must be true or false"),
-        ({"way": "left"}, "way: 'left' is not one of up, down"),
-    ],
-)
-def test_a_wrong_setting_is_refused_with_the_rule(folder: Path, given: dict[str, Any], message: str) -> None:
-    (folder / "my_loss.py").write_text(SOURCE)
-    with pytest.raises(ComponentError) as caught:
-        resolve("objectives", Component(name="my_loss", settings=given))
-    assert message in str(caught.value)
-
-
-def test_a_file_without_its_function_or_a_setting_without_default_is_refused(folder: Path) -> None:
-    (folder / "empty.py").write_text("def other(): ...\n")
-    (folder / "bare.py").write_text("def bare(model, *, beta: float): ...\n")
-    with pytest.raises(ComponentError, match="defines no function empty"):
-        settings_of("objectives", "empty")
-    with pytest.raises(ComponentError, match="'beta' needs a default"):
-        settings_of("objectives", "bare")
-    with pytest.raises(ComponentError, match="did you mean 'empty'"):
-        settings_of("objectives", "emty")
-
-
-@pytest.mark.parametrize("written", ["trades", {"name": "trades", "beta": 6.0}])
-def test_a_component_is_written_flat_and_comes_back_flat(written: Any) -> None:
-    chosen = resolve("objectives", Component.model_validate(written))
-    assert chosen.model_dump() == {"name": "trades", "beta": 6.0}
-    assert Component.model_validate(chosen.model_dump()) == chosen
+    assert choice("local", 0).held_out == 5
+    assert fault(Method, {"lsp": {"seed": 1}}).startswith("lsp.seed: kind local")
+    assert fault(Method, {"lsp": {"kind": "local", "vector": "uniform", "seed": 1}}).startswith("lsp.seed: ")
+    assert Method.model_validate({"lsp": {"vector": "permuted", "seed": 1}}).lsp is not None

@@ -100,7 +100,10 @@ BAD_SETTINGS: dict[str, tuple[Any, str]] = {
     "bad number": (settings(lr="1e400"), "recipe.lr"),
     "not JSON": ("{", "neither a JSON object nor @file.json"),
     "no such file": ("@nowhere.json", "neither a JSON object nor @file.json"),
-    "severity": (settings({"augmentation": {"name": "augmix", "severity": 11}}), "severity: 11"),
+    "severity": (
+        settings({"augmentation": {"name": "augmix", "severity": 11}}),
+        "severity: Input should be less",
+    ),
     "no rise": (settings(schedule={"kind": "onecycle", "pct_start": 1}), "pct_start"),
 }
 

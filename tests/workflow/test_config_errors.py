@@ -35,7 +35,7 @@ FAULTS = {
     "m-beyond-depth": ("methods: {lsp: {lsp: {m: 9}}}", "methods.lsp.lsp.m: 9 neighbors are asked for"),
     "lsp-with-mixup": ("methods: {lsp: {augmentation: mixup}}", "an anchor mixed of two images has no neighbors"),
     "no-helper": ("methods: {trades: {objective: hat}}", "methods.trades: objective hat needs a helper net"),
-    "helper-of-a-helper": ("methods: {trades: {helper: hat}}", "methods.trades.helper: 'hat' has a helper net of its"),
+    "helper-of-a-helper": ("methods: {hat: {helper: hat}}", "methods.hat.helper: 'hat' has a helper net of its"),
     "no-columns": ("tables: {table1: {attacks: []}}", "tables.table1: a table needs `attacks`"),
     "bad-name": ("tables: {a b: {datasets: [digits], methods: [lsp], attacks: [clean]}}", "tables.a b"),
     "duplicate-key": ("seeds: [0]\nseeds: [1]\n", "line 2: key 'seeds' stands here twice; keep one"),

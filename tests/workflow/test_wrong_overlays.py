@@ -1,0 +1,335 @@
+"""Wrong overlays, as people write them: each is one line with key, value and cure, before any job starts."""
+
+from pathlib import Path
+
+import pytest
+
+from stages.core.errors import ConfigError
+from stages.core.experiment import remarks
+from tests.conftest import ROOT, TINY
+from workflow.load import load_experiment
+from workflow.plan import make_plan
+
+# Each: the overlay, and what its line has to hold.
+NINE = {
+    "probability-2": (
+        "methods: {cutmix: {augmentation: {probability: 2}}}",
+        ["methods.cutmix", "probability", "(given: 2)"],
+    ),
+    "alpha-0": (
+        "methods: {mixup: {augmentation: {alpha: 0}}}",
+        ["methods.mixup", "alpha", "greater than 0", "(given: 0)"],
+    ),
+    "severity-50": ("methods: {augmix: {augmentation: {severity: 50}}}", ["methods.augmix", "severity", "to 10", "50"]),
+    "splits": (
+        "datasets: {digits: {features: {moco: {splits: 3}}}}",
+        ["datasets.digits.features.moco.splits: 3", "batch of 100", "choose a divisor"],
+    ),
+    "parquet-without-folder": (
+        "datasets: {digits: {data: {source: parquet}}}",
+        ["datasets.digits.data.folder: source parquet needs it", "name the folder"],
+    ),
+    "unlabelled-digits": (
+        "datasets: {digits: {data: {unlabelled: true}}}",
+        ["datasets.digits.data.unlabelled: only stl10", "leave it out"],
+    ),
+    "restarts": (
+        "attacks: {pgd: {kind: pgd, options: {restarts: 5, random_start: false}}}",
+        ["attacks.pgd.restarts: 5 without a random start", "set random_start: true"],
+    ),
+    "milestones-late": (
+        "recipes: {standard: {schedule: {kind: multistep, milestones: [75, 90]}}}",
+        ["recipes.standard.schedule.milestones: after epoch 75 of 1"],
+    ),
+    "epsilon-8": ("attacks: {fgsm: {epsilon: 8}}", ["attacks.fgsm.epsilon: 8", "did you mean 8/255?"]),
+}
+OWN = {
+    # Components.
+    "steps-0": ("attacks: {pgd: {kind: pgd, options: {steps: 0}}}", ["attacks.pgd.steps", "(given: 0)"]),
+    "steps-half": ("attacks: {pgd: {kind: pgd, options: {steps: 1.5}}}", ["attacks.pgd.steps", "not a whole number"]),
+    "step-size-negative": ("attacks: {pgd: {kind: pgd, options: {step_size: -1}}}", ["attacks.pgd.step_size", "-1"]),
+    "step-size-of-255": (
+        "attacks: {pgd: {kind: pgd, options: {step_size: 2}}}",
+        ["attacks.pgd.options.step_size: 2", "did you mean 2/255?"],
+    ),
+    "fgsm-l2": ("attacks: {fgsm: {norm: l2}}", ["attacks.fgsm.norm: fgsm", "linf alone", "`kind: pgd`"]),
+    "cw-epsilon": (
+        "attacks: {cw: {kind: cw, epsilon: 0.3}}",
+        ["attacks.cw.epsilon: cw is held to no ball", "leave it"],
+    ),
+    "beta-infinite": (
+        "methods: {trades: {objective: {beta: .inf}}}",
+        ["methods.trades.beta", "finite", "(given: inf)"],
+    ),
+    "random-start-a-word": (
+        "attacks: {pgd: {kind: pgd, options: {random_start: 'no'}}}",
+        ["attacks.pgd.random_start", "boolean", "(given: 'no')"],
+    ),
+    "width-0": ("methods: {augmix: {augmentation: {width: 0}}}", ["methods.augmix.width", "(given: 0)"]),
+    # Recipes.
+    "milestones-back": (
+        "recipes: {standard: {epochs: 9, schedule: {kind: multistep, milestones: [6, 3]}}}",
+        ["recipes.standard.schedule.milestones: [6, 3] do not rise", "in order"],
+    ),
+    "milestone-twice": (
+        "recipes: {standard: {epochs: 9, schedule: {milestones: [3, 3]}}}",
+        ["recipes.standard.schedule.milestones: [3, 3]"],
+    ),
+    "momentum-1": ("recipes: {standard: {momentum: 1}}", ["recipes.standard.momentum", "less than 1", "(given: 1)"]),
+    "nesterov-alone": (
+        "recipes: {standard: {nesterov: true, momentum: 0}}",
+        ["recipes.standard.nesterov: true needs a momentum", "set momentum"],
+    ),
+    "pct-start-1": ("recipes: {standard: {schedule: {pct_start: 1}}}", ["schedule.pct_start", "less than 1"]),
+    "gamma-10": ("recipes: {standard: {schedule: {gamma: 10}}}", ["recipes.standard.schedule.gamma", "(given: 10)"]),
+    "epochs-million": ("recipes: {standard: {epochs: 1e6}}", ["recipes.standard.epochs", "100000", "1e6"]),
+    "inner-epsilon-8": (
+        "recipes: {standard: {attack: {epsilon: 8}}}",
+        ["recipes.standard.attack.epsilon: 8", "8/255?"],
+    ),
+    "inner-step-2": (
+        "recipes: {standard: {attack: {step_size: 2}}}",
+        ["recipes.standard.attack.step_size: 2", "2/255?"],
+    ),
+    "ramp": ("recipes: {standard: {attack: {ramp_epochs: 5}}}", ["recipes.standard.attack.ramp_epochs: in 1 epochs"]),
+    "batch-beyond": (
+        "recipes: {standard: {batch_size: 201}}",
+        ["batch_size of the recipe of methods.vanilla: 201", "200 images"],
+    ),
+    "one-step-rise": (
+        "recipes: {standard: {schedule: {kind: onecycle, pct_start: 0.5}}}",
+        ["schedule.pct_start of the recipe of methods.vanilla: 0.5 of 2 steps", "change"],
+    ),
+    "nothing-held-out": (
+        "datasets: {digits: {data: {train_images: 9}, neighbors: {depth: 8}, features: {moco: {batch_size: 4}}}}\n"
+        "recipes: {standard: {batch_size: 4}, adversarial: {batch_size: 4, selection: best_robust}}",
+        ["selection of the recipe of methods.trades: best_robust has none of 9", "or write last"],
+    ),
+    # Data sets and features.
+    "images-beyond": (
+        "datasets: {digits: {data: {train_images: 2000}}}",
+        ["datasets.digits.data.train_images: 2000", "1437"],
+    ),
+    "columns-of-digits": ("datasets: {digits: {data: {label_column: y}}}", ["data.label_column: source digits has no"]),
+    "mirror-of-digits": (
+        "datasets: {digits: {data: {mirror: /x}}}",
+        ["datasets.digits.data.mirror: nothing is downloaded"],
+    ),
+    "folder-of-digits": (
+        "datasets: {digits: {data: {folder: /x}}}",
+        ["data.folder: the digits come with", "leave it out"],
+    ),
+    "crop": (
+        "datasets: {digits: {augment: {padding: 48}}}",
+        ["datasets.digits.augment.padding: a crop 48", "image of 48"],
+    ),
+    "mean-of-255": ("datasets: {digits: {model: {mean: [125.3, 123, 113.9]}}}", ["model.mean", "did you mean 0.4914?"]),
+    "std-of-255": ("datasets: {digits: {model: {std: [63, 62.1, 66.7]}}}", ["model.std", "did you mean 0.2471?"]),
+    "moco-batch": (
+        "datasets: {digits: {features: {moco: {batch_size: 512}}}}",
+        ["features.moco.batch_size: 512", "200 images"],
+    ),
+    "moco-momentum": (
+        "datasets: {digits: {features: {moco: {momentum: 1}}}}",
+        ["features.moco.momentum", "less than 1"],
+    ),
+    "moco-crop-0": (
+        "datasets: {digits: {features: {moco: {crop_scale: 0}}}}",
+        ["features.moco.crop_scale", "greater than 0"],
+    ),
+    "hue": ("datasets: {digits: {features: {moco: {jitter: [1, 1, 1, 1]}}}}", ["features.moco.jitter.3", "0.5"]),
+    "official": (
+        "datasets: {digits: {features: {source: official}}}",
+        ["features.checkpoint: source official needs it"],
+    ),
+    "checkpoint": ("datasets: {digits: {features: {checkpoint: x}}}", ["features.checkpoint: source moco reads none"]),
+    "depth": (
+        "datasets: {digits: {neighbors: {depth: 200}}}",
+        ["neighbors.depth: 200 neighbors need 201 images", "lower"],
+    ),
+    "probes": (
+        "datasets: {digits: {neighbors: {index: ivf, lists: 4, probes: 9}}}",
+        ["datasets.digits.neighbors.probes: 9", "lower probes"],
+    ),
+    "replaced-recipe": (
+        "datasets: {digits: {recipes: {standart: adversarial}}}",
+        ["'standart'", "did you mean 'standard'?"],
+    ),
+    "replacing-recipe": ("datasets: {digits: {recipes: {standard: slow}}}", ["datasets.digits.recipes: recipe 'slow'"]),
+    "augmented-recipe": (
+        "datasets: {digits: {recipe_augments: {advers: {padding: 0}}}}",
+        ["datasets.digits.recipe_augments: recipe 'advers'", "did you mean 'adversarial'?"],
+    ),
+    # Methods and tables.
+    "m-beyond-images": (
+        "datasets: {digits: {data: {train_images: 9}, neighbors: {depth: 8}, features: {moco: {batch_size: 4}}}}\n"
+        "recipes: {standard: {batch_size: 4}, adversarial: {batch_size: 4}}\n"
+        "methods: {lsp: {lsp: {kind: global, m: 9}}}",
+        ["lsp.m of methods.lsp: 9 companions need more images than the 9", "lower m"],
+    ),
+    "lambda": ("methods: {lsp: {lsp: {lambda: 3}}}", ["methods.lsp.lsp.lambda: unknown key", "did you mean 'weight'?"]),
+    "seed-of-neighbors": ("methods: {lsp: {lsp: {seed: 3}}}", ["methods.lsp.lsp.seed: kind local", "leave it out"]),
+    "monitor-seed": ("monitor: {structure: {seed: 3}}", ["monitor.structure.seed: kind local", "leave it out"]),
+    "monitor-m": ("monitor: {structure: {m: 9}}", ["monitor.structure.m: 9", "depth is 8", "lower m"]),
+    "unused-method": ("methods: {mine: {objective: {name: mart, beta: -1}}}", ["methods.mine.beta", "(given: -1)"]),
+    "unused-recipe": ("methods: {mine: {preset: at, recipe: gone}}", ["recipes: 'gone' is not defined"]),
+    "unused-preset": ("methods: {mine: {preset: [at]}}", ["methods.mine.preset", "(given: ['at'])"]),
+    "own-of-a-data-set": (
+        "datasets: {digits: {methods: {mart: {objective: {beta: x}}}}}",
+        ["methods.mart.beta: 'x' is not a number"],
+    ),
+    "helper-for-nothing": ("methods: {trades: {helper: vanilla}}", ["methods.trades.helper: objective trades asks no"]),
+    "helper-chain": (
+        "methods: {hat: {helper: other}, other: {objective: hat, helper: hat}}",
+        ["methods.hat.helper: 'other' has a helper net of its own"],
+    ),
+    "helper-of-itself": ("methods: {hat: {helper: hat}}", ["methods.hat.helper: 'hat' has a helper net of its own"]),
+    "varied-recipe": (
+        "tables: {table1: {methods: [vanilla], vary: {recipe.lr: [0.1, 0.2]}}}",
+        ["methods.vanilla.recipe: is the name of a stanza", "lr: 0.1", "`vary: {recipe: [standard, other]}`"],
+    ),
+    "method-recipe": ("methods: {lsp: {recipe: {lr: 0.2}}}", ["methods.lsp.recipe: is the name", "`recipes: {other:"]),
+    "no-values": (
+        "tables: {table1: {methods: [lsp], vary: {lsp.m: []}}}",
+        ["tables.table1.vary", "at least one value"],
+    ),
+    "no-seeds-of-a-table": ("tables: {table1: {seeds: []}}", ["tables.table1.seeds", "at least 1 item"]),
+    "value-by-another-spelling": (
+        "tables: {table1: {methods: [lsp], vary: {lsp.weight: [1, 1.0, 1e0]}}}",
+        ["tables.table1", "twice"],
+    ),
+    "vary-without-lsp": (
+        "tables: {table1: {methods: [vanilla], vary: {lsp.m: [2, 4]}}}",
+        ["methods.vanilla has no LSP"],
+    ),
+    "hold-out-of-nothing": ("methods: {vanilla: {hold_out: true}}", ["methods.vanilla.hold_out", "selection"]),
+    "hold-out-twice": ("methods: {at: {hold_out: true}}", ["methods.at.hold_out", "leave it out"]),
+    "order-of-one": ("methods: {lsp: {lsp: {forward_order: neighbors_first}}}", ["methods.lsp.lsp.forward_order"]),
+    "no-seeds": ("seeds: []", ["seeds: ", "at least 1"]),
+    "separate": ("separate_attacks: [autoatack]", ["separate_attacks: 'autoatack'", "did you mean 'autoattack'?"]),
+    "l2-of-255": (
+        "attacks: {fgsm: {kind: pgd, norm: l2, epsilon: 128}}",
+        ["attacks.fgsm on digits.epsilon", "128/255?"],
+    ),
+    "seed-64-bits": (
+        "seeds: [9223372036854775808]",
+        ["seeds.0: a seed has at most 63 bits", "(given: 9223372036854775808)"],
+    ),
+}
+# Files that are no mapping of settings at all, or may be read otherwise than they are meant.
+FILES = {
+    "octal": ("seeds: [0]\nmonitor: {anchors: 010}\n", ["line 2: 010 is 8 to YAML", "write 8, or 10 if"]),
+    "leading-zero": ("monitor: {anchors: 08}\n", ["monitor.anchors", "leading zero", "'08'"]),
+    "hexadecimal": ("seeds: [0x10]\n", ["line 1: 0x10 is 16 to YAML"]),
+    "sexagesimal": ("seeds: [1:30]\n", ["line 1: 1:30 is 90 to YAML"]),
+    "long": (f"seeds: [{'9' * 6000}]\n", ["line 1", "too many digits"]),
+    "open-list": ("title: x\nseeds: [0\n", ["line 3, column 1: not valid YAML"]),
+    "tab": ("seeds:\n\t- 0\n", ["line 2, column 1: not valid YAML", "indent with spaces"]),
+    "no-indent": ("datasets:\n  digits:\n data: 3\n", ["line 3, column 2: not valid YAML"]),
+    "control": ("title: \x07\n", ["not valid YAML"]),
+    "tag": ("title: !!python/name:os.system x\n", ["line 1, column 8: not valid YAML"]),
+    "two-documents": ("seeds: [0]\n---\nseeds: [1]\n", ["line 2, column 1: not valid YAML"]),
+    "unknown-anchor": ("seeds: *mine\n", ["line 1, column 8: not valid YAML", "mine"]),
+    "endless-anchor": ("methods: &m {lsp: *m}\n", ["an anchor that holds itself"]),
+    "deep": ("title: " + "[" * 3000 + "\n", ["nested too deep"]),
+    "number-as-key": ("datasets: {1: {}}\n", ["line 1: key 1 is no text", "quotes"]),
+    "no-as-key": ("attacks: {no: {kind: clean}}\n", ["line 1: key no is no text"]),
+    "list-as-key": ("? [a]\n: 1\n", ["line 1: key of several parts is no text"]),
+    "key-twice": ("seeds: [0]\nseeds: [1]\n", ["line 2: key 'seeds' stands here twice"]),
+    "list": ("- seeds\n", ["a mapping of keys to values is needed, not a list"]),
+    "word": ("seeds\n", ["a mapping of keys to values is needed, not a str"]),
+    "empty": ("", ["holds nothing", "`seeds: [0]`"]),
+    "comment": ("# seeds: [0]\n", ["holds nothing"]),
+    "base-missing": ("base: gone.yaml\n", ["gone.yaml: no such config file"]),
+    "base-itself": ("base: overlay.yaml\n", ["`base` leads back to it"]),
+    "base-number": ("base: 3\n", ["base: the name of a file", "(given: 3)"]),
+    "base-folder": ("base: .\n", ["no readable config file"]),
+}
+ALL = NINE | OWN | FILES
+
+
+def line_of(overlay: Path, folder: Path) -> str:
+    """The line that an overlay on the tiny experiment ends in."""
+    with pytest.raises(ConfigError) as caught:
+        make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), folder)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ALL)
+def test_a_wrong_overlay_is_one_line_before_any_job(wrong: str, tmp_path: Path) -> None:
+    text, parts = ALL[wrong]
+    (tmp_path / "overlay.yaml").write_text(text)
+    line = line_of(tmp_path / "overlay.yaml", tmp_path)
+    assert [part for part in parts if part not in line] == [], line
+    assert len(line.splitlines()) == 1
+    assert len(line) < 600
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "overlay.yaml").write_bytes(b"title: \xff\n")
+    assert "byte 7 is not UTF-8" in line_of(tmp_path / "overlay.yaml", tmp_path)
+
+
+def test_bases_that_lead_in_a_circle_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "overlay.yaml").write_text("base: other.yaml\n")
+    (tmp_path / "other.yaml").write_text("base: overlay.yaml\n")
+    assert "`base` leads back to it" in line_of(tmp_path / "overlay.yaml", tmp_path)
+
+
+def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "datasets: {digits: {data: {source: parquet, folder: /x}}}\nattacks: {fgsm: {kind: autoattack, epsilon: 0.1}}"
+    )
+    plan = make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path)
+    manifest = tmp_path / next(iter(plan.data.values())).path("manifest.json")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"facts": {"train": {"class_counts": [100, 100]}}}')
+    assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)
+
+
+def test_a_lone_overlay_lies_on_the_default_experiment_and_its_fault_says_so(tmp_path: Path) -> None:
+    lone = tmp_path / "lone.yaml"
+    lone.write_text("tables: {table1: {attacks: [pgd-8]}}")
+    with pytest.raises(ConfigError) as caught:
+        load_experiment([lone], ROOT / "config.yaml")
+    assert "lone.yaml has no key `experiment` and so lies on config.yaml" in str(caught.value)
+    lone.write_text("seeds: [5]")
+    assert load_experiment([lone], ROOT / "config.yaml").seeds == [5]
+
+
+def test_a_step_across_the_ball_is_said_and_planned(tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "recipes: {standard: {attack: {epsilon: 0.1, step_size: 0.21}}}\n"
+        "attacks: {fgsm: {kind: pgd, epsilon: 0.1, options: {step_size: 0.2}}, wide: {kind: pgd, epsilon: 0.01}}"
+    )
+    experiment = load_experiment([TINY, overlay], ROOT / "config.yaml")
+    assert [remark.split(":")[0] for remark in remarks(experiment)] == ["recipes.standard.attack.step_size"]
+    overlay.write_text("attacks: {fgsm: {kind: pgd, epsilon: 1e-3}}")
+    (remark,) = remarks(load_experiment([TINY, overlay], ROOT / "config.yaml"))
+    assert remark.startswith("attacks.fgsm.options.step_size: 0.007843 is more than twice epsilon, 0.001")
+
+
+def test_the_experiments_as_published_are_without_remarks() -> None:
+    for path in (ROOT / "config.yaml", *sorted((ROOT / "workflow/experiments").glob("cifar10*.yaml"))):
+        assert remarks(load_experiment([path], ROOT / "config.yaml")) == []
+
+
+@pytest.mark.parametrize("wrong", ["severity-50", "splits", "open-list", "empty"])
+def test_snakemake_ends_with_that_line_and_status_1(fresh, wrong: str) -> None:
+    text, parts = ALL[wrong]
+    done = fresh.snakemake("-n", overlay=text or "\n")
+    _profile, *said = done.stdout.splitlines()
+    assert (done.returncode, len(said)) == (1, 1), done.stdout
+    assert said[0].startswith("config error: ")
+    assert all(part in said[0] for part in parts)
+    assert not (fresh.root / "results").exists()
+
+
+def test_snakemake_names_a_config_file_that_is_missing_from_wherever_it_is_run(fresh, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = fresh.command("snakemake", "-n", "--cores", "1", "-d", str(elsewhere), "--configfile", "gone.yaml")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1:] == ["config error: gone.yaml: no such config file"]
