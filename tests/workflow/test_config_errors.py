@@ -43,7 +43,7 @@ FAULTS = {
     "a-list": ("- seeds", "a mapping of keys to values is needed"),
     "not-yaml": ("seeds: [0", "not valid YAML"),
     "row-twice": ("tables: {table1: {methods: [lsp, lsp]}}", "tables.table1: row 'LSP on digits' stands twice"),
-    "value-twice": ("tables: {table1: {methods: [lsp], vary: {lsp.m: [4, 4]}}}", "row 'LSP (m = 4) on digits' stands"),
+    "value-twice": ("tables: {table1: {methods: [lsp], vary: {lsp.m: [4, 4]}}}", "row 'm = 4 on digits' stands"),
     "column-twice": ("attacks: {fgsm: {label: Clean}}", "tables.table1.attacks: column 'Clean' stands twice"),
     "seed-twice": ("seeds: [3, 3]", "seeds '3' stands twice"),
 }
