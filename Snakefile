@@ -12,7 +12,7 @@ from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, packed_json
 from workflow.devices import gpu_slots
 from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.plan import comparisons, make_plan
 
 min_version("9.0")
 

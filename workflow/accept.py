@@ -18,7 +18,7 @@ from stages.core.errors import StageError
 from stages.core.files import write_json
 from workflow.commands import ROOT, configfiles, run
 from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.plan import COMPARISON_MODULES, comparisons, make_plan
 from workflow.runs import Plan
 
 TABLE_MODULES = ("stages.tables.__main__",)
@@ -53,6 +53,9 @@ def steps(plan: Plan) -> Iterator[Step]:
     for name, table in plan.tables.items():
         path = f"results/tables/{plan.experiment.place}/{name}.json"
         yield Step(f"table {name}", path, path, TABLE_MODULES, table)
+    if compared := comparisons(plan)[0]:
+        path = f"results/tables/{plan.experiment.place}/comparisons.json"
+        yield Step("comparisons", path, path, COMPARISON_MODULES, compared)
 
 
 def judge(plan: Plan, root: Path = Path()) -> tuple[dict[Step, dict[str, Any]], dict[Step, str]]:

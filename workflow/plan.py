@@ -14,6 +14,7 @@ from workflow.runs import Plan, Planner
 
 Row = tuple[dict[str, Any], list[str]]  # what the tables stage is told of a row, and the keys of its training runs
 PAPER = ROOT / "stages/tables/paper.csv"
+COMPARISON_MODULES = ("stages.tables.comparisons",)
 
 
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
@@ -43,7 +44,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 codes |= {trained.code, *(plan.attack[jobs[key][attack]].code for attack in ids.values())}
                 history = trained.path("history.parquet")
                 run = {"seed": trained.seed, "name": trained.name, "history": history, "outcomes": outcomes}
-                if trained.adversarial:
+                if trained.selects:
                     run["test_selected"] = trained.path("manifest.json")
                 runs.append(run)
             filled.append({**row, "runs": runs})
@@ -52,8 +53,19 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     return plan
 
 
+def comparisons(plan: Plan) -> tuple[dict[str, Any], str]:
+    """What the tables stage is told to compare, and the digest of all that it rests on; ({}, '') for figures alone."""
+    tables = {name: table for name, table in plan.tables.items() if table["kind"] == "table"}
+    if not tables:
+        return {}, ""
+    codes = [code_digest(COMPARISON_MODULES), *(plan.table_code[name] for name in tables)]
+    return {"plans": list(tables.values())}, digest(sorted(codes), 16)
+
+
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[Row]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
+    if "comparisons" in experiment.tables:
+        raise ConfigError("tables.comparisons: the pairs of all rows go by this name; give the table another")
     for name, table in experiment.tables.items():
         where = f"tables.{name}"
         seeds = (f"{where}.seeds", table.seeds) if table.seeds is not None else ("seeds", experiment.seeds)
@@ -70,6 +82,12 @@ def _label(experiment: Experiment, attack: str) -> str:
     return experiment.attacks[attack].label or attack.upper()
 
 
+def _column(experiment: Experiment, key: str) -> dict[str, Any]:
+    """An attack as the tables stage is told of it."""
+    settings = experiment.attacks[key].resolved().model_dump(mode="json", exclude={"label"})
+    return {"attack": key, "label": _label(experiment, key), "settings": settings}
+
+
 def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     table = experiment.tables[name]
     return {
@@ -79,7 +97,7 @@ def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dic
         "paper": table.paper,
         "layout": table.layout,
         "title": table.title,
-        "columns": [{"attack": key, "label": _label(experiment, key)} for key in table.attacks],
+        "columns": [_column(experiment, key) for key in table.attacks],
         "rows": rows,
         "notes": [note for note in (*table.notes, experiment.note) if note],
     }

@@ -20,9 +20,9 @@ from workflow.published import make
 from workflow.runs import Plan
 
 RESULTS = "results/"
-LAYOUT = """`tables/` holds the tables, `plans/` which run stands in which cell, `attack/` every image's outcome,
-`train/` the histories, and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published`
-makes the tables again from these files alone.
+LAYOUT = """`tables/` holds the tables and `comparisons.csv`, every pair of their rows; `plans/` which run stands in
+which cell, `attack/` every image's outcome, `train/` the histories, and each folder its manifests (settings, hashes,
+versions, seeds, seconds). `make published` makes the tables again from these files alone.
 """
 
 

@@ -4,12 +4,15 @@ With --check nothing is written: every CSV, LaTeX and text file must come out by
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from stages.core.errors import ArtifactError
+from stages.core.files import packed_json
 from workflow.commands import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt")
@@ -26,27 +29,32 @@ def main(argv: list[str] | None = None) -> None:
 
 def make(folder: Path) -> None:
     """Make the tables of a published experiment from the plans and outcomes in its folder."""
-    for plan in _plans(folder):
-        _make(plan, folder, folder / "tables")
-        print(f"{folder.name}/{plan.stem}: made")
+    for name, stage, settings in _jobs(folder):
+        _make(name, stage, settings, folder, folder / "tables")
+        print(f"{folder.name}/{name}: made")
 
 
 def check_made(folder: Path) -> None:
     """Raise ArtifactError unless the outcomes give the tables in the folder, byte for byte."""
-    for plan in _plans(folder):
+    for name, stage, settings in _jobs(folder):
         with tempfile.TemporaryDirectory() as scratch:
-            _make(plan, folder, Path(scratch))
+            _make(name, stage, settings, folder, Path(scratch))
             _compare(Path(scratch), folder / "tables")
-        print(f"{folder.name}/{plan.stem}: as committed")
+        print(f"{folder.name}/{name}: as committed")
 
 
-def _plans(folder: Path) -> list[Path]:
-    return sorted((folder / "plans").glob("*.json"))
+def _jobs(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(name, stage, its --settings) of every table and figure of an experiment, and of the pairs of its rows."""
+    plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
+    for path in plans:
+        yield path.stem, "tables", f"@{path}"
+    if tables := [plan for plan in plans.values() if plan["kind"] == "table"]:
+        yield "comparisons", "tables.comparisons", packed_json({"plans": tables})
 
 
-def _make(plan: Path, folder: Path, out: Path) -> None:
-    command = [sys.executable, "-m", "stages.tables", "--settings", f"@{plan}", "--root", str(folder)]
-    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{plan.stem}.json")], check=True, cwd=ROOT)
+def _make(name: str, stage: str, settings: str, folder: Path, out: Path) -> None:
+    command = [sys.executable, "-m", f"stages.{stage}", "--settings", settings, "--root", str(folder)]
+    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{name}.json")], check=True, cwd=ROOT)
 
 
 def _compare(made: Path, committed: Path) -> None:

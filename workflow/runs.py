@@ -52,7 +52,7 @@ class TrainJob(Job):
 
     name: str = ""
     seed: int = 0
-    adversarial: bool = False
+    selects: bool = False
 
 
 @dataclass
@@ -180,7 +180,7 @@ class Planner:
             modules=_method_modules(method),
             name=folder,
             seed=seed,
-            adversarial=method.adversarial(),
+            selects=method.selects(recipe),
         )
         return key, self.plan.train.setdefault(key, job)
 

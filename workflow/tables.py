@@ -2,20 +2,28 @@
 
 import subprocess
 import sys
+from typing import Any
 
 from stages.core.files import packed_json
 from workflow.commands import experiment_of, run
-from workflow.plan import make_plan
+from workflow.plan import comparisons, make_plan
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the tables stage on every table's plan, without asking whether its runs are done."""
     experiment = experiment_of("tables", __doc__ or "", argv)
     out = f"results/tables/{experiment.place}"
-    for name, table in make_plan(experiment).tables.items():
-        command = [sys.executable, "-m", "stages.tables", "--settings", packed_json(table), "--root", "."]
-        subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
+    plan = make_plan(experiment)
+    for name, table in plan.tables.items():
+        _make("tables", table, out, name)
+    if compared := comparisons(plan)[0]:
+        _make("tables.comparisons", compared, out, "comparisons")
     print(f"tables: {out}/")
+
+
+def _make(stage: str, settings: dict[str, Any], out: str, name: str) -> None:
+    command = [sys.executable, "-m", f"stages.{stage}", "--settings", packed_json(settings), "--root", "."]
+    subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from stages.core.models.checkpoint import load_classifier
 from stages.core.progress import say
 from stages.core.saving import saving
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.subset import say_if_fewer
 
 SECONDS_BETWEEN_SAVES = 60.0  # the state is small
 
@@ -70,6 +71,7 @@ def run(
         tables, facts["attacks"] = [], {}
         with saving(lambda: state.save(saved, key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
             for name, attack in settings.attacks.items():
+                say_if_fewer(name, attack.images, len(test.labels))
                 finished = state.attacks.setdefault(name, Finished())
                 table, found = evaluate(model, name, attack, test, settings.seed, device, finished, save_if_due)
                 tables.append(table)

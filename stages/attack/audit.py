@@ -32,11 +32,11 @@ class Verdicts:
 
 
 def audit(
-    model: nn.Module, name: str, attack: Attack, images: Tensor, x_adv: Tensor, labels: Tensor, first: int
+    model: nn.Module, name: str, attack: Attack, images: Tensor, x_adv: Tensor, labels: Tensor, indices: Tensor
 ) -> Verdicts:
     """Verdicts on adversarial images x_adv of `images`, both (B, C, H, W) float32; labels (B,).
 
-    name: the attack's id; first: the test set's index of the batch's first image. Raises AuditError for an image
+    name: the attack's id; indices (B,): where each stands in the test set. Raises AuditError for an image
     out of [0, 1] or, for a bounded attack, out of its ball; DivergenceError for a logit that is not finite.
     """
     if x_adv.shape != images.shape or x_adv.dtype != images.dtype:
@@ -44,20 +44,20 @@ def audit(
             f"attack '{name}' returned {x_adv.dtype} {tuple(x_adv.shape)} for images {images.dtype} "
             f"{tuple(images.shape)}; it must return one image for each"
         )
-    _require_box(name, x_adv, first)
+    _require_box(name, x_adv, indices)
     difference = (x_adv.double() - images.double()).flatten(1)
     linf, l2 = difference.abs().amax(dim=1).cpu(), difference.square().sum(dim=1).sqrt().cpu()
     if attack.bounded:
         epsilon = 0.0 if attack.kind == "clean" else attack.epsilon
         tolerance = LINF_TOLERANCE if attack.norm == "linf" else L2_TOLERANCE * max(1.0, epsilon)
-        _require_ball(name, linf if attack.norm == "linf" else l2, attack.norm, epsilon, tolerance, first)
-    clean = score(model, name, images, first).argmax(dim=1).cpu()
-    adversarial = score(model, name, x_adv, first).argmax(dim=1).cpu()
+        _require_ball(name, linf if attack.norm == "linf" else l2, attack.norm, epsilon, tolerance, indices)
+    clean = score(model, name, images, indices).argmax(dim=1).cpu()
+    adversarial = score(model, name, x_adv, indices).argmax(dim=1).cpu()
     truth = labels.cpu()
     return Verdicts(clean, adversarial, (clean == truth) & (adversarial == truth), linf, l2)
 
 
-def score(model: nn.Module, name: str, images: Tensor, first: int) -> Tensor:
+def score(model: nn.Module, name: str, images: Tensor, indices: Tensor) -> Tensor:
     """Logits (B, K) by a plain float32 forward in eval mode; DivergenceError names an image whose are not finite."""
     if images.is_cuda and (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32):
         raise AuditError("TF32 is on, so float32 verdicts are not float32; turn it off by stages.core.device.prepare")
@@ -65,7 +65,7 @@ def score(model: nn.Module, name: str, images: Tensor, first: int) -> Tensor:
         logits = torch.cat([model(part.float()) for part in images.split(SCORE_BATCH)])
     finite = logits.isfinite().all(dim=1)
     if not bool(finite.all()):
-        index = first + int((~finite).int().argmax())
+        index = int(indices[int((~finite).int().argmax())])
         raise DivergenceError(f"attack '{name}', image {index}: a logit is not finite; train the model again")
     return logits
 
@@ -86,18 +86,19 @@ def require_unchanged(model: nn.Module, state: dict[str, Tensor], name: str) -> 
             raise AuditError(f"attack '{name}' changed the model's '{key}'; an attack must leave the model as found")
 
 
-def _require_box(name: str, x_adv: Tensor, first: int) -> None:
+def _require_box(name: str, x_adv: Tensor, indices: Tensor) -> None:
     inside = ((x_adv >= 0) & (x_adv <= 1)).flatten(1)
     if bool(inside.all()):
         return
     row = int((~inside.all(dim=1)).int().argmax())
     value = float(x_adv[row].flatten()[int((~inside[row]).int().argmax())])
-    raise AuditError(f"attack '{name}', image {first + row}: pixel {value:.9g} lies out of the box [0, 1]")
+    raise AuditError(f"attack '{name}', image {int(indices[row])}: pixel {value:.9g} lies out of the box [0, 1]")
 
 
-def _require_ball(name: str, sizes: Tensor, norm: str, epsilon: float, tolerance: float, first: int) -> None:
+def _require_ball(name: str, sizes: Tensor, norm: str, epsilon: float, tolerance: float, indices: Tensor) -> None:
     row = int(sizes.argmax())
     if not float(sizes[row]) <= epsilon + tolerance:
         raise AuditError(
-            f"attack '{name}', image {first + row}: {norm} size {float(sizes[row]):.9g} exceeds epsilon {epsilon:.9g}"
+            f"attack '{name}', image {int(indices[row])}: {norm} size {float(sizes[row]):.9g} exceeds epsilon"
+            f" {epsilon:.9g}"
         )

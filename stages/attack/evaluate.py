@@ -1,9 +1,9 @@
 """One attack on a classifier and a test set: batch by batch, each batch audited.
 
 A signal cuts the batch in flight, which may take minutes; finished batches are kept (stages/attack/state.py). Random
-starts come from a CPU generator seeded by (seed, attack id, first index of the batch): the same on every device,
-whichever attacks run beside it and wherever it was resumed, but another with another batch_size, a setting of the
-attack.
+starts come from a CPU generator seeded by (seed, attack id, place of the batch's first image among those attacked): the
+same on every device, whichever attacks run beside it and wherever it was resumed, but another with another batch_size,
+a setting of the attack. Of the first images of the file, an image's place is its index.
 """
 
 import time
@@ -24,6 +24,7 @@ from stages.core.files import digest
 from stages.core.interrupt import uninterrupted
 from stages.core.perturb import evaluating, without_parameter_gradients
 from stages.core.progress import progress
+from stages.core.subset import measured_images
 from stages.core.threat import Threat
 
 AttackFunction = Callable[..., Tensor]
@@ -40,7 +41,7 @@ def evaluate(
     finished: Finished | None = None,
     between_batches: Callable[[], None] = lambda: None,
 ) -> tuple[pa.Table, Facts]:
-    """Outcomes (OUTCOME_SCHEMA) of a resolved attack on the test set's first `attack.images`, and their summary.
+    """Outcomes (OUTCOME_SCHEMA) of a resolved attack on the test images that its `images` and `subset` name, summed up.
 
     model: on `device`; it is left as it was found. name: the attack's id. finished: batches that are not attacked
     again, to which the others are added. Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
@@ -49,26 +50,28 @@ def evaluate(
     finished = Finished() if finished is None else finished
     function = attack_function(attack.kind)
     threat = Threat(attack.norm, attack.epsilon, step_size=attack.epsilon, steps=1)
-    count = min(attack.images or len(test.images), len(test.images))
-    batches = [slice(first, min(first + attack.batch_size, count)) for first in range(0, count, attack.batch_size)]
-    left = [batch for batch in batches if batch.start not in finished.batches]
+    chosen = measured_images(test.labels, attack.images, attack.subset)
+    batches = dict(zip(range(0, len(chosen), attack.batch_size), chosen.split(attack.batch_size), strict=True))
+    left = {place: indices for place, indices in batches.items() if place not in finished.batches}
     state = {key: value.clone() for key, value in model.state_dict().items()}
     with evaluating(model), without_parameter_gradients(model):
-        for batch in progress(left, f"attack {name}", len(left)):
+        for place, indices in progress(left.items(), f"attack {name}", len(left)):
             started = time.monotonic()
-            images = test.images[batch].to(device).float() / 255
-            labels = test.labels[batch].to(device)
-            generator = torch.Generator().manual_seed(stream_seed(seed, name, batch.start))
+            images = test.images[indices].to(device).float() / 255
+            labels = test.labels[indices].to(device)
+            generator = torch.Generator().manual_seed(stream_seed(seed, name, place))
             require_eval_mode(model, name)
             x_adv = function(model, images, labels, threat, generator, **attack.options)
             require_eval_mode(model, name)
-            verdicts = audit(model, name, attack, images, x_adv, labels, batch.start)
+            verdicts = audit(model, name, attack, images, x_adv, labels, indices)
             with uninterrupted():
-                finished.add(batch.start, verdicts, time.monotonic() - started)
+                finished.add(place, verdicts, time.monotonic() - started)
             between_batches()
     require_unchanged(model, state, name)
-    rows = [outcomes(name, batch.start, test.labels[batch], finished.batches[batch.start]) for batch in batches]
-    table = pa.concat_tables(rows)
+    parts = [
+        outcomes(name, indices, test.labels[indices], finished.batches[place]) for place, indices in batches.items()
+    ]
+    table = pa.concat_tables(parts)
     return table, {"seconds": round(finished.seconds, 3), **summary(table)}
 
 
@@ -101,16 +104,16 @@ def require_labels(test: ImageSet, classes: int, source: str) -> None:
         raise ArtifactError(f"{source}: the images carry no labels; attack a labelled test set")
 
 
-def stream_seed(seed: int, name: str, first: int) -> int:
+def stream_seed(seed: int, name: str, place: int) -> int:
     """The seed of one batch's generator, in [0, 2^60)."""
-    return int(digest([seed, name, first], length=15), 16)
+    return int(digest([seed, name, place], length=15), 16)
 
 
-def outcomes(name: str, first: int, labels: Tensor, verdicts: Verdicts) -> pa.Table:
-    """One row an image, from index `first` on."""
+def outcomes(name: str, indices: Tensor, labels: Tensor, verdicts: Verdicts) -> pa.Table:
+    """One row an image; indices (B,): where each stands in the test set."""
     columns = {
         "attack": [name] * len(labels),
-        "index": list(range(first, first + len(labels))),
+        "index": indices.numpy(),
         "label": labels.cpu().numpy(),
         "clean_prediction": verdicts.clean_prediction.numpy(),
         "adversarial_prediction": verdicts.adversarial_prediction.numpy(),

@@ -12,14 +12,14 @@ from stages.core.resume import load_state, save_state
 
 @dataclass
 class Finished:
-    """An attack's finished batches, {index of the first image: verdicts}, and the seconds spent on them."""
+    """An attack's finished batches, {place of the first image among those attacked: verdicts}, and their seconds."""
 
     batches: dict[int, Verdicts] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def add(self, first: int, verdicts: Verdicts, seconds: float) -> None:
+    def add(self, place: int, verdicts: Verdicts, seconds: float) -> None:
         """Take in a batch."""
-        self.batches[first] = verdicts
+        self.batches[place] = verdicts
         self.seconds += seconds
 
 
@@ -41,7 +41,7 @@ class AttackState:
         """Write the state whole or not at all; `key` names the job it belongs to."""
         attacks = {
             name: {
-                "batches": {first: vars(verdicts) for first, verdicts in finished.batches.items()},
+                "batches": {place: vars(verdicts) for place, verdicts in finished.batches.items()},
                 "seconds": finished.seconds,
             }
             for name, finished in self.attacks.items()
@@ -54,6 +54,6 @@ class AttackState:
         if record is None:
             return
         for name, finished in record["attacks"].items():
-            batches = {first: Verdicts(**verdicts) for first, verdicts in finished["batches"].items()}
+            batches = {place: Verdicts(**verdicts) for place, verdicts in finished["batches"].items()}
             self.attacks[name] = Finished(batches, finished["seconds"])
         say(f"resumed {self.place}")

@@ -15,6 +15,7 @@ from stages.tables.paper import PAPER, read_paper
 from stages.tables.parity import parity_notes
 from stages.tables.plan import Plan
 from stages.tables.sheet import lay_out
+from stages.tables.subsets import subset_notes
 from stages.tables.terminal import terminal_text
 
 ENDINGS = {
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
 def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
     """Write a table as CSV, text, and LaTeX, alone and in a document; return what is missing, each run once."""
     cells = score(plan, root, read_paper())
-    sheet = lay_out(plan, cells, parity_notes(plan, root))
+    sheet = lay_out(plan, cells, [*subset_notes(plan, cells), *parity_notes(plan, cells, root)])
     write_cells(outputs["csv"], cells)
     write_text(outputs["tex"], latex_fragment(sheet))
     write_text(outputs["document"], latex_document(sheet, outputs["tex"].name))

@@ -5,14 +5,12 @@ for one seed; for several, which all share the same images, of the mean count ro
 the draw of the test images, the standard deviation (ddof 1) of the seed.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
 
-import numpy as np
 import pyarrow as pa
 from scipy.stats import binomtest
 
@@ -23,9 +21,9 @@ from stages.core.progress import say
 from stages.tables.answers import answer
 from stages.tables.listing import csv_text
 from stages.tables.paper import Key, Published
-from stages.tables.plan import Column, Plan, Row, Run
+from stages.tables.plan import Column, Plan, Row
+from stages.tables.verdicts import Gap, Reader, Verdicts, read_verdicts
 
-CLEAN = "clean"
 CSV_HEAD = (
     "dataset",
     "row",
@@ -34,26 +32,22 @@ CSV_HEAD = (
     "sd",
     "seeds",
     "n",
+    "clean_on_same",
     "wilson_low",
     "wilson_high",
     "paper",
     "difference",
     "missing",
 )
-Reader = Callable[[str], pa.Table | None]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A run that a cell lacks, and why."""
-
-    run: str
-    reason: str
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row under one attack; fractions in [0, 1] by seed, everything else in percent."""
+    """One row under one attack; fractions in [0, 1] by seed, everything else in percent.
+
+    verdicts: of the seeds that are there. clean_on_same: where the table's clean figure rests on more images, the
+    clean accuracy on the images of this one.
+    """
 
     row: Row
     column: Column
@@ -61,6 +55,8 @@ class Cell:
     images: int
     gaps: tuple[Gap, ...] = ()
     paper: Decimal | None = None
+    verdicts: tuple[Verdicts, ...] = ()
+    clean_on_same: float | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -103,17 +99,8 @@ def score(plan: Plan, root: Path, paper: dict[Key, Published]) -> list[Cell]:
             return None
 
     rows = [row for block in plan.blocks() for row in block]
-    return [_cell(plan, row, column, read, root, paper) for row in rows for column in plan.columns]
-
-
-def best(cells: list[Cell]) -> list[bool]:
-    """Whether each cell is the highest of its column within its data set, as shown; all of those that tie."""
-    highest: dict[tuple[str, str], float] = {}
-    for cell in cells:
-        if cell.accuracy is not None:
-            place = cell.row.dataset, cell.column.attack
-            highest[place] = max(cell.accuracy, highest.get(place, 0.0))
-    return [cell.accuracy == highest.get((cell.row.dataset, cell.column.attack), -1.0) for cell in cells]
+    scored = ([_cell(plan, row, column, read, root, paper) for column in plan.columns] for row in rows)
+    return [cell for cells in scored for cell in _with_clean_on_same(cells)]
 
 
 def write_cells(path: Path, cells: list[Cell]) -> None:
@@ -130,7 +117,7 @@ def _line(cell: Cell) -> list[str]:
         *map(_percent, (cell.accuracy, cell.sd)),
         str(len(cell.fractions)),
         str(cell.images or ""),
-        *map(_percent, (low, high)),
+        *map(_percent, (cell.clean_on_same, low, high)),
         "" if cell.paper is None else str(cell.paper),
         _percent(cell.difference),
         "; ".join(gap.run for gap in cell.gaps),
@@ -142,39 +129,26 @@ def _percent(value: float | None) -> str:
 
 
 def _cell(plan: Plan, row: Row, column: Column, read: Reader, root: Path, paper: dict[Key, Published]) -> Cell:
-    fractions: list[float] = []
-    images: list[int] = []
-    gaps: list[Gap] = []
-    for run in row.runs:
-        found = _robust(run, column, read, root)
-        if isinstance(found, Gap):
-            gaps.append(found)
-        else:
-            fractions.append(float(found.mean()))
-            images.append(len(found))
+    found = [read_verdicts(run, column, read, root) for run in row.runs]
+    verdicts = tuple(one for one in found if isinstance(one, Verdicts))
     published = answer(paper, plan, row, column)
-    value = None if published is None else published.paper
-    return Cell(row, column, tuple(fractions), min(images, default=0), tuple(gaps), value)
+    return Cell(
+        row,
+        column,
+        tuple(float(one.robust.mean()) for one in verdicts),
+        min((len(one.index) for one in verdicts), default=0),
+        tuple(one for one in found if isinstance(one, Gap)),
+        None if published is None else published.paper,
+        verdicts,
+    )
 
 
-def _robust(run: Run, column: Column, read: Reader, root: Path) -> np.ndarray | Gap:
-    """The verdicts (n,) bool of one run under one attack, or why there are none."""
-    outcome = run.outcomes.get(column.attack)
-    if outcome is None:
-        return Gap(run.name, f"is not attacked by '{column.attack}' in this experiment")
-    if not (root / outcome.path).is_file():
-        return Gap(run.name, f"no file {outcome.path}")
-    table = read(outcome.path)
-    if table is None:
-        return Gap(run.name, f"{outcome.path} is damaged")
-    columns = {name: table.column(name).to_numpy() for name in ("attack", "index", "robust", "label")}
-    chosen = columns["attack"] == outcome.attack
-    robust, index = columns["robust"][chosen], columns["index"][chosen]
-    if not len(robust):
-        return Gap(run.name, f"{outcome.path} holds no attack '{outcome.attack}'")
-    if robust.dtype != bool or len(np.unique(index)) != len(index):
-        return Gap(run.name, f"{outcome.path} has an image without a verdict or one with two ('{outcome.attack}')")
-    predicted = table.column("clean_prediction").to_numpy()[chosen]
-    if column.attack == CLEAN and not np.array_equal(robust, predicted == columns["label"][chosen]):
-        return Gap(run.name, f"{outcome.path} contradicts itself: clean verdicts differ from clean predictions")
-    return robust
+def _with_clean_on_same(cells: list[Cell]) -> list[Cell]:
+    """One row's cells; those on fewer images than the clean ones get the clean accuracy on their own images."""
+    all_images = max((cell.images for cell in cells if cell.column.is_clean), default=0)
+    return [
+        replace(cell, clean_on_same=100 * fmean(float(one.clean.mean()) for one in cell.verdicts))
+        if cell.verdicts and cell.images < all_images
+        else cell
+        for cell in cells
+    ]

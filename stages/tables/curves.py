@@ -9,9 +9,9 @@ from stages.core.artifacts import read_table
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.progress import say
-from stages.tables.cells import Gap
 from stages.tables.listing import csv_text
 from stages.tables.plan import Plan, Row, Run
+from stages.tables.verdicts import Gap
 
 LOSSES = ("objective_loss", "lsp_loss")
 COLUMNS = tuple(f"{loss}{part}" for loss in LOSSES for part in ("", "_sd"))

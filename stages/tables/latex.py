@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from stages.tables.escape import escape
 from stages.tables.sheet import Block, Entry, Line, Sheet
+from stages.tables.stars import BEST
 
 FRAGMENT = r"""% \input this; it needs \usepackage{{booktabs,graphicx}}
 \resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%
@@ -83,8 +84,8 @@ def _label(line: Line) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    text = rf"\textbf{{{escape(entry.text)}}}" if entry.best else escape(entry.text)
-    return f"{text} & {_small(entry.spread)}{_superscript(','.join(entry.marks))}"
+    text = rf"\textbf{{{escape(entry.text)}}}" if entry.star == BEST else escape(entry.text)
+    return f"{text}{_superscript(entry.star)} & {_small(entry.spread)}{_superscript(','.join(entry.marks))}"
 
 
 def _across(text: str) -> str:

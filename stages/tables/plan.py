@@ -3,11 +3,12 @@
 Every path in a plan is relative to the root that the stage is given.
 """
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from stages.core.config import CountOrZero, Name
+from stages.core.config import Attack, CountOrZero, Name
 from stages.core.section import Section
 
 
@@ -25,9 +26,13 @@ class Run(Section):
     name: str = Field(description="the run's folder; footnotes name a missing run by it")
     history: str | None = Field(None, description="Parquet file with one line an epoch")
     test_selected: str | None = Field(
-        None, description="per-example outcomes of the epoch that is best on test images, for parity; never AA"
+        None, description="manifest with the figures of the epoch that is best on test images, for parity; never AA"
     )
     outcomes: dict[str, Outcome] = Field(default_factory=dict, description="by the attack's key in the columns")
+
+
+def _revived(value: Any) -> Any:
+    return Attack.revived(value) if isinstance(value, Mapping) else value
 
 
 class Column(Section):
@@ -35,6 +40,14 @@ class Column(Section):
 
     attack: Name
     label: str
+    settings: Annotated[Attack, BeforeValidator(_revived)] | None = Field(
+        None, description="the attack with all its options, as any version wrote it; null: not told"
+    )
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is the clean accuracy."""
+        return self.attack == "clean" if self.settings is None else self.settings.kind == "clean"
 
 
 class Row(Section):
@@ -93,6 +106,10 @@ class Plan(Section):
         runs = [run for row in self.rows for run in row.runs]
         if self.kind == "losses":
             return list(dict.fromkeys(run.history for run in runs if run.history))
+        return list(dict.fromkeys([*self.outcomes(), *(run.test_selected for run in runs if run.test_selected)]))
+
+    def outcomes(self) -> list[str]:
+        """Every file of outcomes that the plan reads, each once."""
         keys = [column.attack for column in self.columns]
-        outcomes = [run.outcomes[key].path for run in runs for key in keys if key in run.outcomes]
-        return list(dict.fromkeys([*outcomes, *(run.test_selected for run in runs if run.test_selected)]))
+        runs = [run for row in self.rows for run in row.runs]
+        return list(dict.fromkeys(run.outcomes[key].path for run in runs for key in keys if key in run.outcomes))

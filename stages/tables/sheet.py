@@ -8,12 +8,14 @@ column's head, or in the line's. Notes say how to read the numbers, and which ru
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stages.tables.cells import Cell, best
+from stages.tables.cells import Cell
 from stages.tables.plan import Plan, Row
+from stages.tables.same_images import same_images_notes
+from stages.tables.stars import legend, stars
 
 MISSING = "–"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-Marked = tuple[Cell, bool]  # a cell, and whether it is the best of its attack and data set
+Marked = tuple[Cell, str]  # a cell and its star
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Entry:
     text: str
     spread: str = ""
     marks: tuple[str, ...] = ()
-    best: bool = False
+    star: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,11 @@ class Marks:
         return self.known[note]
 
 
-def lay_out(plan: Plan, cells: list[Cell], parity: list[str]) -> Sheet:
-    """The sheet of scored cells (in the order of `score`); parity: notes on figures selected on test images."""
+def lay_out(plan: Plan, cells: list[Cell], remarks: list[str]) -> Sheet:
+    """The sheet of scored cells (in the order of `score`); remarks: notes on the images, on figures for parity."""
     marks = Marks()
-    pairs = iter(zip(cells, best(cells), strict=True))
+    starred = stars(cells)
+    pairs = iter(zip(cells, starred, strict=True))
     by_row = [[[next(pairs) for _ in plan.columns] for _ in block] for block in plan.blocks()]
     arrange = _by_attack if plan.layout == "attacks" else _by_method
     blocks = tuple(arrange(block, grid, marks) for block, grid in zip(plan.blocks(), by_row, strict=True))
@@ -82,7 +85,7 @@ def lay_out(plan: Plan, cells: list[Cell], parity: list[str]) -> Sheet:
     heads = tuple(row.label for row in plan.blocks()[0]) if by_attack else tuple(c.label for c in plan.columns)
     compared = any(cell.paper is not None for cell in cells)
     versus = "paper: its published accuracy in %, and with it ours less the paper's." if compared else ""
-    general = [*_reading(cells), versus, *parity, *plan.notes]
+    general = [legend(starred), *_reading(cells), versus, *same_images_notes(cells), *remarks, *plan.notes]
     notes = [("", note) for note in general if note] + [(mark, note) for note, mark in marks.known.items()]
     return Sheet(plan.title, heads, blocks, tuple(notes))
 
@@ -101,7 +104,7 @@ def _by_attack(block: tuple[Row, ...], grid: list[list[Marked]], marks: Marks) -
 
 def _lines(label: Entry, pairs: list[Marked], marks: Marks) -> Iterator[Line]:
     """Ours, and where the paper has a number for any of them, the paper's below."""
-    yield Line(label, tuple(_entry(cell, is_best, marks) for cell, is_best in pairs))
+    yield Line(label, tuple(_entry(cell, star, marks) for cell, star in pairs))
     known = [cell for cell, _ in pairs if cell.paper is not None]
     if known:
         noted = tuple(dict.fromkeys(marks.of(cell.row.paper_note) for cell in known if cell.row.paper_note))
@@ -114,13 +117,13 @@ def _images(pairs: tuple[Marked, ...] | list[Marked]) -> str:
     return f"n = {'/'.join(map(str, sizes))}" if sizes else ""
 
 
-def _entry(cell: Cell, is_best: bool, marks: Marks) -> Entry:
+def _entry(cell: Cell, star: str, marks: Marks) -> Entry:
     noted = tuple(marks.of(f"{gap.run}: {gap.reason}") for gap in cell.gaps)
     if cell.accuracy is None or cell.interval is None:
         return Entry(MISSING, marks=noted)
     low, high = cell.interval
     spread = f"[{low:.1f}, {high:.1f}]" if cell.sd is None else f"± {cell.sd:.2f}"
-    return Entry(f"{cell.accuracy:.2f}", spread, noted, is_best)
+    return Entry(f"{cell.accuracy:.2f}", spread, noted, star)
 
 
 def _published(cell: Cell) -> Entry:

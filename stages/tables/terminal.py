@@ -4,21 +4,18 @@ import textwrap
 
 from stages.tables.sheet import Block, Entry, Line, Sheet
 
-LEGEND = "* best of its attack and data set"
 LEAST_WIDTH = 88
 INDENT = "  "
 
 
 def terminal_text(sheet: Sheet) -> str:
-    """Title, a block a data set, and notes; the best of an attack and data set carries a star."""
+    """Title, a block a data set, and notes."""
     blocks = [_block(sheet.heads, block) for block in sheet.blocks]
     width = max(LEAST_WIDTH, *(len(line) for block in blocks for line in block))
     shown = [sheet.title]
     for block in blocks:
         shown += ["─" * width, *block]
-    starred = any(entry.best for block in sheet.blocks for line in block.lines for entry in line.entries)
-    notes = [LEGEND] if starred else []
-    notes += [f"({mark}) {note}" if mark else note for mark, note in sheet.notes]
+    notes = [f"({mark}) {note}" if mark else note for mark, note in sheet.notes]
     shown += ["─" * width, *(line for note in notes for line in textwrap.wrap(note, width, subsequent_indent=INDENT))]
     return "\n".join(shown) + "\n"
 
@@ -41,9 +38,7 @@ def _label(line: Line) -> tuple[str, str]:
 
 def _column(head: str, size: str, entries: list[Entry]) -> list[str]:
     """The head, then two lines an entry, flush right: the number with its marks, and its spread."""
-    texts = [
-        part for entry in entries for part in (f"{entry.text}{'*' if entry.best else ''}{_marks(entry)}", entry.spread)
-    ]
+    texts = [part for entry in entries for part in (f"{entry.text}{entry.star}{_marks(entry)}", entry.spread)]
     width = max(len(head), len(size), *map(len, texts))
     return [text.rjust(width) for text in (head, size, *texts)]
 

@@ -26,6 +26,7 @@ from stages.core.files import digest, sha256_file
 from stages.core.models import Classifier
 from stages.core.models.checkpoint import load_classifier
 from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.subset import say_if_fewer
 from stages.train.loop import Inputs, train
 
 
@@ -77,11 +78,13 @@ def run(
             **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
             "classes": len(inputs.train.classes),
         }
+        there = len(inputs.test.labels)
+        say_if_fewer("monitor", settings.monitor.test_images, there)
         model = Classifier(**architecture).to(device)
         state = train(model, settings, inputs, args.resume / "state.pt", key)
         write_table(args.history, pa.Table.from_pylist(state.history))
         write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
-        facts.update(selected_epoch=state.best_epoch, **test_selected(state.history))
+        facts.update(selected_epoch=state.best_epoch, **test_selected(state.history, settings, there))
 
 
 def _resolved(method: Method) -> Method:
@@ -100,14 +103,27 @@ def code_modules(method: Method) -> list[str]:
     ]
 
 
-def test_selected(history: list[dict[str, float]]) -> dict[str, object]:
-    """The epoch that the test images would have selected, for parity with tables that select so; never used here."""
+def test_selected(history: list[dict[str, float]], settings: TrainSettings, there: int) -> dict[str, object]:
+    """The epoch that the test images would have selected, for parity with tables that select so; never used here.
+
+    there: test images of the set. Beside its accuracies stands what they rest on: how many images (all of them where
+    `subset` says so) and which PGD, so that a table shows them only beside figures of the same.
+    """
     measured = [row for row in history if "robust_accuracy" in row]
     if not measured:
         return {}
     best = max(measured, key=lambda row: row["robust_accuracy"])
-    figures = {"epoch": int(best["epoch"]), "clean": best["clean_accuracy"], "pgd": best["robust_accuracy"]}
-    return {"test_selected": figures}
+    asked, attack = settings.monitor.test_images, settings.recipe.attack
+    return {
+        "test_selected": {
+            "epoch": int(best["epoch"]),
+            "clean": best["clean_accuracy"],
+            "pgd": best["robust_accuracy"],
+            "n": min(asked, there),
+            "subset": settings.monitor.subset if asked < there else "all",
+            "attack": attack.model_dump(mode="json", exclude={"ramp_epochs"}),
+        }
+    }
 
 
 def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> Inputs:

@@ -15,6 +15,7 @@ from stages.core.interrupt import uninterrupted
 from stages.core.progress import progress, say
 from stages.core.saving import saving
 from stages.core.split import held_out_mask
+from stages.core.subset import measured_images
 from stages.core.threat import Threat
 from stages.train.bank import Bank, Streams
 from stages.train.batch import Context
@@ -161,15 +162,16 @@ def _measure(model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: Ba
         anchors = bank.anchors[order[: settings.monitor.anchors].to(bank.anchors.device)]
         row["lsp_loss"] = measure_lsp_loss(model, bank.images, anchors, inputs.monitored)
     if settings.monitor.test_images:
-        first = torch.arange(len(inputs.test.labels)) < settings.monitor.test_images
-        measured = _accuracy(model, inputs.test, first, threat)
+        chosen = measured_images(inputs.test.labels, settings.monitor.test_images, settings.monitor.subset)
+        measured = _accuracy(model, inputs.test, chosen, threat)
         row.update(clean_accuracy=measured.clean, robust_accuracy=measured.robust)
     return row
 
 
-def _accuracy(model: nn.Module, images: ImageSet, mask: Tensor, threat: Threat) -> Accuracy:
-    chosen = mask.to(images.images.device)
-    return measure_accuracy(model, images.images[chosen], images.labels[chosen], threat, MEASUREMENT_SEED)
+def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat) -> Accuracy:
+    """Of the images chosen, by a mask (N,) bool or by rows (n,) int64."""
+    rows = chosen.to(images.images.device)
+    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, MEASUREMENT_SEED)
 
 
 def _line(row: dict[str, float], epochs: int) -> str:

@@ -15,8 +15,10 @@ from stages.attack.library import as_library_sees
 from stages.core.artifacts import ImageSet
 from stages.core.config import Attack
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
+from stages.core.subset import measured_images
 
 CPU = torch.device("cpu")
+INDICES = torch.tensor([7, 41, 90])
 
 
 @pytest.fixture
@@ -52,10 +54,10 @@ def test_audit_holds_an_image_to_its_ball(model: nn.Module, norm: str, size: flo
     edge = images.clone()
     edge[1, 0, 0, 0] += size
     allowed = attack(norm=norm, epsilon=size)
-    audit(model, "x", allowed, images, edge, torch.zeros(3), first=40)
+    audit(model, "x", allowed, images, edge, torch.zeros(3), INDICES)
     tight = attack(norm=norm, epsilon=size - 2e-5)
     with pytest.raises(AuditError, match=rf"attack 'x', image 41: {norm} size 0\.\d+ exceeds epsilon 0\."):
-        audit(model, "x", tight, images, edge, torch.zeros(3), first=40)
+        audit(model, "x", tight, images, edge, torch.zeros(3), INDICES)
 
 
 @pytest.mark.parametrize("value", [-1e-6, 1.0001, float("nan"), float("inf")])
@@ -64,28 +66,28 @@ def test_audit_catches_an_image_out_of_the_box_even_unbounded(model: nn.Module, 
     x_adv = images.clone()
     x_adv[2, 1, 3, 3] = value
     unbounded = attack("cw")
-    with pytest.raises(AuditError, match=r"attack 'x', image 7: pixel .* lies out of the box \[0, 1\]"):
-        audit(model, "x", unbounded, images, x_adv, torch.zeros(3), first=5)
+    with pytest.raises(AuditError, match=r"attack 'x', image 90: pixel .* lies out of the box \[0, 1\]"):
+        audit(model, "x", unbounded, images, x_adv, torch.zeros(3), INDICES)
 
 
 def test_audit_lets_an_unbounded_attack_leave_the_ball_and_holds_clean_to_the_image(model: nn.Module) -> None:
     images = torch.full((3, 3, 8, 8), 0.5)
     moved = images + 0.01
-    assert float(audit(model, "x", attack("cw"), images, moved, torch.zeros(3), 0).linf.max()) > 0.009
+    assert float(audit(model, "x", attack("cw"), images, moved, torch.zeros(3), torch.arange(3)).linf.max()) > 0.009
     with pytest.raises(AuditError, match="exceeds epsilon 0"):
-        audit(model, "x", attack("clean"), images, moved, torch.zeros(3), 0)
+        audit(model, "x", attack("clean"), images, moved, torch.zeros(3), torch.arange(3))
 
 
 def test_audit_refuses_another_shape(model: nn.Module) -> None:
     images = torch.full((3, 3, 8, 8), 0.5)
     with pytest.raises(AuditError, match="one image for each"):
-        audit(model, "x", attack(), images, images[:2], torch.zeros(3), 0)
+        audit(model, "x", attack(), images, images[:2], torch.zeros(3), torch.arange(3))
 
 
 def test_robust_means_right_on_the_clean_and_on_the_adversarial_image(model: nn.Module, test_set: ImageSet) -> None:
     images, labels = pixels(test_set), test_set.labels
     x_adv = images.flip(0)
-    found = audit(model, "x", attack("cw"), images, x_adv, labels, 0)
+    found = audit(model, "x", attack("cw"), images, x_adv, labels, torch.arange(len(labels)))
     with torch.no_grad():
         clean, adversarial = model(images).argmax(1), model(x_adv).argmax(1)
     assert torch.equal(found.clean_prediction, clean)
@@ -104,7 +106,7 @@ def test_a_logit_that_is_not_finite_names_its_image(model: nn.Module) -> None:
     images = torch.full((130, 3, 8, 8), 0.5)
     images[120, 0, 0, 0] = 1.0
     with pytest.raises(DivergenceError, match="image 320"):
-        score(Broken(), "x", images, first=200)
+        score(Broken(), "x", images, torch.arange(200, 330))
 
 
 def test_a_submodule_in_train_mode_is_caught(model: nn.Module) -> None:
@@ -177,11 +179,22 @@ def test_a_misclassified_image_is_never_robust_and_epsilon_zero_keeps_the_clean_
     assert table.column("index").to_pylist() == list(range(11))
 
 
-def test_images_keeps_the_first_ones_and_batches_cover_each_once(model: nn.Module, test_set: ImageSet) -> None:
-    table, facts = evaluate(model, "x", attack(images=6), test_set, 0, CPU)
+@pytest.mark.parametrize("subset", ["stratified", "first"])
+def test_outcomes_are_those_of_the_images_chosen_by_their_index_each_once(
+    model: nn.Module, test_set: ImageSet, subset: str
+) -> None:
+    chosen = measured_images(test_set.labels, 6, subset)  # type: ignore[arg-type]
+    table, facts = evaluate(model, "x", attack(images=6, subset=subset), test_set, 0, CPU)
+    alone = ImageSet(test_set.images[chosen], test_set.labels[chosen], test_set.classes)
+    of_alone, _ = evaluate(model, "x", attack(), alone, 0, CPU)
     assert facts["n"] == 6
-    assert table.column("index").to_pylist() == list(range(6))
+    assert table.column("index").to_pylist() == chosen.tolist()
+    assert table.drop_columns(["index"]).equals(of_alone.drop_columns(["index"]))
     assert evaluate(model, "x", attack(images=999), test_set, 0, CPU)[1]["n"] == 11
+
+
+def test_a_batchs_stream_is_named_by_seed_attack_and_place_as_in_the_published_runs() -> None:
+    assert evaluation.stream_seed(0, "pgd-9ea6c647", 256) == 847082405717741965
 
 
 def test_what_draws_nothing_does_not_depend_on_batch_size_seed_or_name(model: nn.Module, test_set: ImageSet) -> None:

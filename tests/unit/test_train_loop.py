@@ -1,5 +1,6 @@
 """The training loop: divergence, held-out images, model selection and what the history measures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from stages.core.artifacts import ImageSet
 from stages.core.config import TrainSettings
 from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.split import held_out_mask
+from stages.core.subset import measured_images
 from stages.train import loop
 from stages.train.loop import Inputs
 from stages.train.measure import Accuracy
@@ -134,6 +136,27 @@ def test_every_epoch_s_lsp_loss_is_measured_for_vanilla_training(tmp_path: Path)
     assert all("lsp_term" not in row for row in state.history)
     plain = run(settings(epochs=2), inputs(), tmp_path / "plain.pt")
     assert all(torch.equal(plain.model.state_dict()[key], value) for key, value in state.model.state_dict().items())
+
+
+@pytest.mark.parametrize("subset", ["stratified", "first"])
+def test_the_history_measures_the_images_that_an_attack_of_this_subset_would(
+    subset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, measured = inputs(), []
+    given = replace(given, test=ImageSet(given.test.images, given.test.labels.sort().values, given.test.classes))
+    original = loop.measure_accuracy
+
+    def spy(model: nn.Module, images: Tensor, *rest: Any) -> Accuracy:
+        measured.append(numbers(images / 255, given.test))
+        return original(model, images, *rest)
+
+    monkeypatch.setattr(loop, "measure_accuracy", spy)
+    chosen = settings(epochs=1)
+    monitor = chosen.monitor.model_copy(update={"subset": subset, "test_images": 3})
+    run(chosen.model_copy(update={"monitor": monitor}), given, tmp_path / "state.pt")
+    wanted = measured_images(given.test.labels, 3, subset)  # type: ignore[arg-type]
+    assert measured == [set(wanted.tolist())]
+    assert (len(given.test.labels[wanted].unique()) == 3) == (subset == "stratified")
 
 
 def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:

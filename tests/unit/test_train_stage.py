@@ -73,6 +73,8 @@ def test_a_run_writes_weights_history_and_manifest_and_drops_its_resume_state(na
     best = max(history, key=lambda row: row["robust_accuracy"])
     selected = manifest["facts"]["test_selected"]
     assert (selected["epoch"], selected["pgd"]) == (best["epoch"], best["robust_accuracy"])
+    assert (selected["n"], selected["subset"]) == (6, "stratified")
+    assert selected["attack"] == {"norm": "linf", "epsilon": 0.1, "step_size": 0.05, "steps": 2}
     if "validation_robust" in history[0]:
         chosen = max(history, key=lambda row: row["validation_robust"])["epoch"]
         assert manifest["facts"]["selected_epoch"] == chosen

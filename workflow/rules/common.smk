@@ -96,4 +96,11 @@ def table_inputs(wildcards):
 def table_files():
     """What `all` asks for."""
     endings = {"table": ("csv", "tex"), "losses": ("png", "pdf")}
-    return [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    files = [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
+    return files + [f"{TABLES}/comparisons.csv"] * bool(comparison_inputs())
+
+
+def comparison_inputs():
+    """Every outcome that a table shows."""
+    runs = [run for table in comparisons(plan)[0].get("plans", []) for row in table["rows"] for run in row["runs"]]
+    return sorted({cell["path"] for run in runs for cell in run["outcomes"].values()})

@@ -2,6 +2,7 @@
 localrules:
     table,
     figure,
+    comparisons,
 
 
 rule table:
@@ -43,3 +44,29 @@ use rule table as figure with:
         manifest=f"{TABLES}/{{table}}.json",
     wildcard_constraints:
         table=tables_of("losses"),
+
+
+rule comparisons:
+    input:
+        comparison_inputs(),
+    output:
+        csv=f"{TABLES}/comparisons.csv",
+        manifest=f"{TABLES}/comparisons.json",
+    log:
+        f"{TABLE_LOGS}/comparisons.log",
+    benchmark:
+        f"{TABLE_LOGS}/comparisons.benchmark.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: asks("tables", "threads")
+    resources:
+        mem_mb=asks("tables", "mem_mb"),
+        runtime=asks("tables", "runtime"),
+        gpu=asks("tables", "gpu"),
+    params:
+        settings=packed_json(comparisons(plan)[0]),
+        code=comparisons(plan)[1],
+        folder=TABLES,
+    shell:
+        start("tables", "tables.comparisons") + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
