@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def make(folder: Path) -> None:
-    """Make the tables of a published experiment from the plans and outcomes in its folder."""
+    """Make the tables of a published experiment, and the pairs of their rows, from what is in its folder."""
     for name, stage, settings in _jobs(folder):
         _make(name, stage, settings, folder, folder / "tables")
         print(f"{folder.name}/{name}: made")

@@ -47,9 +47,9 @@ def _note(row: Row, cells: list[Cell], root: Path) -> str:
 
 
 def _same(facts: dict[str, Any], cell: Cell) -> bool:
-    """Whether figures rest on a cell's attack and images. Manifests of before these were recorded say nothing."""
-    column, attack = cell.column, facts.get("attack")
-    return attack is not None and _same_attack(attack, column) and _same_images(facts, cell)
+    """Whether figures rest on a cell's attack and images. A manifest of before these were recorded does not say."""
+    recorded = {"n", "subset", "attack"} <= facts.keys()
+    return recorded and _same_attack(facts["attack"], cell.column) and _same_images(facts, cell)
 
 
 def _same_attack(attack: dict[str, Any], column: Column) -> bool:

@@ -11,14 +11,18 @@ from stages.core.artifacts import write_outcomes
 from stages.tables.__main__ import main
 
 
-def write_verdicts(path: Path, verdicts: dict[str, list[bool]]) -> None:
-    """Outcomes of each attack id: a robust image keeps its label, another is taken for the next class."""
+def write_verdicts(path: Path, verdicts: dict[str, list[bool]], index: dict[str, list[int]] | None = None) -> None:
+    """Outcomes of each attack id: a robust image keeps its label, another is taken for the next class.
+
+    index: where an attack's images stand in the test set; from 0 on where it is not told.
+    """
     tables = []
     for attack, robust in verdicts.items():
         n = len(robust)
         labels = np.arange(n) % 10
         predictions = np.where(robust, labels, (labels + 1) % 10)
-        columns = [[attack] * n, np.arange(n), labels, predictions, predictions, robust, np.zeros(n), np.zeros(n)]
+        places = (index or {}).get(attack, list(range(n)))
+        columns = [[attack] * n, places, labels, predictions, predictions, robust, np.zeros(n), np.zeros(n)]
         tables.append(pa.table(columns, names=NAMES).cast(SCHEMA))
     write_outcomes(path, pa.concat_tables(tables))
 

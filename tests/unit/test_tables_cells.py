@@ -13,8 +13,8 @@ from stages.core.artifacts import write_outcomes
 from stages.core.errors import ConfigError
 from stages.core.stage import load_settings
 from stages.tables import cells, show
-from stages.tables.cells import Cell, best, score, wilson
-from stages.tables.plan import Column, Plan, Row, Run
+from stages.tables.cells import score, wilson
+from stages.tables.plan import Plan
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_several_seeds_show_mean_and_sample_deviation_and_the_interval_of_the_me
     assert (line["accuracy"], line["sd"], line["seeds"]) == ("45.00", f"{10 / math.sqrt(2):.2f}", "2")
     assert (line["wilson_low"], line["wilson_high"], line["n"]) == (*(f"{x:.2f}" for x in wilson(45, 100)), "100")
     text = " ".join((two_runs / "out/table1.txt").read_text(encoding="utf-8").split())
-    assert "45.00*" in text
+    assert "45.00 " in text
     assert "± 7.07" in text
     assert "seeds share the test images" in text
 
@@ -105,24 +105,6 @@ def test_an_image_with_two_verdicts_is_no_number(tmp_path: Path) -> None:
     assert build(tmp_path, plan([row("LSP", [run("a")])]))[1]["missing"] == "a"
 
 
-def test_the_best_of_each_column_and_data_set_are_all_that_tie_as_shown_and_never_a_missing_one() -> None:
-    def cell(dataset: str, label: str, attack: str, *fractions: float) -> Cell:
-        made = Row(dataset=dataset, label=label, method="m", runs=(Run(seed=0, name="r"),))
-        return Cell(made, Column(attack=attack, label=attack), fractions, 100)
-
-    cells = [
-        cell("digits", "a", "pgd", 0.45671),
-        cell("digits", "b", "pgd", 0.45674),
-        cell("digits", "c", "pgd", 0.4),
-        cell("digits", "d", "pgd"),
-        cell("svhn", "a", "pgd", 0.1),
-        cell("svhn", "b", "pgd", 0.0),
-        cell("svhn", "a", "aa"),
-        cell("svhn", "a", "fgsm", 0.0),
-    ]
-    assert best(cells) == [True, True, False, False, True, False, False, True]
-
-
 def test_the_same_outcomes_give_the_same_bytes(two_runs: Path) -> None:
     value = plan([row("LSP", [run("a"), run("b", 1), run("gone", 2)]), row("Vanilla", [run("b")])])
     names = ("table1.csv", "table1.tex", "table1-document.tex", "table1.txt")
@@ -142,12 +124,20 @@ def test_a_table_that_fails_leaves_none_of_its_files(two_runs: Path, monkeypatch
     assert list((two_runs / "out").iterdir()) == []
 
 
-def test_test_selected_figures_stand_in_a_note_and_their_absence_is_named(two_runs: Path) -> None:
-    (two_runs / "a.json").write_text('{"facts": {"test_selected": {"epoch": 47, "clean": 0.829, "pgd": 0.5349}}}')
-    runs = [run("a") | {"test_selected": "a.json"}, run("b", 1) | {"test_selected": "b.json"}]
-    build(two_runs, plan([row("AT", runs)]))
-    text = " ".join((two_runs / "out/table1.txt").read_text(encoding="utf-8").split())
-    assert "epoch selected on test images (47): clean 82.90, PGD 53.49; missing: b" in text
+def test_a_figure_on_fewer_images_than_the_clean_one_has_the_clean_accuracy_on_its_own_images(tmp_path: Path) -> None:
+    columns = [["clean-1a2b"] * 4 + ["pgd-1a2b"] * 2, [0, 1, 2, 3, 1, 3], [0] * 6, [0, 0, 1, 1, 0, 1]]
+    columns += [[0, 0, 1, 1, 1, 1], [True, True, False, False, False, False], np.zeros(6), np.zeros(6)]
+    write_outcomes(tmp_path / "attack/a.parquet", pa.table(columns, names=NAMES).cast(SCHEMA))
+    clean, pgd = build(tmp_path, plan([row("LSP", [run("a")])]))
+    assert (clean["accuracy"], clean["n"], clean["clean_on_same"]) == ("50.00", "4", "")
+    assert (pgd["accuracy"], pgd["n"], pgd["clean_on_same"]) == ("0.00", "2", "50.00")
+    columns[3][4] = 1
+    write_outcomes(tmp_path / "attack/a.parquet", pa.table(columns, names=NAMES).cast(SCHEMA))
+    assert build(tmp_path, plan([row("LSP", [run("a")])]))[1]["clean_on_same"] == "0.00"
+
+
+def test_a_figure_on_the_clean_ones_images_needs_no_other_clean_figure(two_runs: Path) -> None:
+    assert [line["clean_on_same"] for line in build(two_runs, plan([row("LSP", [run("a")])]))] == ["", ""]
 
 
 def test_rows_of_a_data_set_stay_together_in_the_order_given(two_runs: Path) -> None:

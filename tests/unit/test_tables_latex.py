@@ -19,7 +19,7 @@ def sheet() -> Sheet:
     def line(label: str, *entries: Entry) -> Line:
         return Line(Entry(label, "n = 5", marks=("a",)), entries)
 
-    won, lost = Entry("45.20", "[41.1, 49.4]", best=True), Entry("40.00", "± 0.31", marks=("a", "b"))
+    won, lost = Entry("45.20", "[41.1, 49.4]", star="*"), Entry("40.00", "± 0.31", marks=("a", "b"))
     paper = Line(Entry("paper", marks=("a",)), (Entry("13.60", "−1.60"), Entry("")), below=True)
     blocks = (
         Block(
@@ -99,7 +99,7 @@ def test_rules_stand_above_and_below_and_between_data_sets(sheet: Sheet) -> None
 
 def test_the_best_are_bold_and_nothing_else_in_the_table_is(sheet: Sheet) -> None:
     text = latex_fragment(sheet)
-    assert text.count(r"\textbf{45.20} & {\scriptsize {[}41.1, 49.4{]}}") == 3
+    assert text.count(r"\textbf{45.20}\textsuperscript{*} & {\scriptsize {[}41.1, 49.4{]}}") == 3
     assert text.count(r"\textbf") == 3
 
 

@@ -41,7 +41,7 @@ def test_a_number_of_the_paper_keeps_its_last_zero_beside_ours(tmp_path: Path) -
     (_, line) = build(tmp_path, plan([row("L1", [run("a")], paper_dataset="cifar10", paper_row="L1")], paper=4))
     assert (line["accuracy"], line["paper"], line["difference"]) == ("13.60", "13.60", "0.00")
     assert [entry for entry in (tmp_path / "out/table1.txt").read_text().split() if entry.startswith("13.")] == [
-        "13.60*",
+        "13.60",
         "13.60",
     ]
 

@@ -26,7 +26,7 @@ def manifests(project):
 
 def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
     found = manifests(finished)
-    assert len(found) == 6 + 3 + 3 + 2
+    assert len(found) == 6 + 3 + 3 + 2 + 1
     for step, record in found.items():
         assert record["code_digests"] == [code_digest(step.modules)], step.name
         assert record["settings"], step.name
