@@ -147,10 +147,6 @@ OWN = {
         "datasets: {digits: {neighbors: {depth: 200}}}",
         ["neighbors.depth: 200 neighbors need 201 images", "lower"],
     ),
-    "probes": (
-        "datasets: {digits: {neighbors: {index: ivf, lists: 4, probes: 9}}}",
-        ["datasets.digits.neighbors.probes: 9", "lower probes"],
-    ),
     "replaced-recipe": (
         "datasets: {digits: {recipes: {standart: adversarial}}}",
         ["'standart'", "did you mean 'standard'?"],
