@@ -12,11 +12,16 @@ from workflow.load import load_experiment
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def configfiles(command: str, description: str, argv: list[str] | None = None) -> list[Path]:
-    """The files that a command's --configfile names."""
+def command_line(command: str, description: str) -> argparse.ArgumentParser:
+    """A command's argument parser with --configfile."""
     cli = argparse.ArgumentParser(prog=f"python -m workflow.{command}", description=description)
     cli.add_argument("--configfile", type=Path, nargs="+", default=[], help="experiment and overlays, as for snakemake")
-    files: list[Path] = cli.parse_args(argv).configfile
+    return cli
+
+
+def configfiles(command: str, description: str, argv: list[str] | None = None) -> list[Path]:
+    """The files that a command's --configfile names."""
+    files: list[Path] = command_line(command, description).parse_args(argv).configfile
     return files
 
 

@@ -64,8 +64,9 @@ def comparisons(plan: Plan) -> tuple[dict[str, Any], str]:
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[Row]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    if "comparisons" in experiment.tables:
-        raise ConfigError("tables.comparisons: the pairs of all rows go by this name; give the table another")
+    for name in ("comparisons", "assumptions"):
+        if name in experiment.tables:
+            raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():
         where = f"tables.{name}"
         seeds = (f"{where}.seeds", table.seeds) if table.seeds is not None else ("seeds", experiment.seeds)

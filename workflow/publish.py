@@ -1,7 +1,9 @@
 """`python -m workflow.publish`: copy what an experiment's tables rest on to results/published/<experiment>/.
 
-Per-example outcomes, histories, manifests, the tables' plans and the tables; no checkpoint and no image. From these
-files alone `python -m workflow.published` makes the tables again.
+Per-example outcomes, histories, manifests and the tables' plans; no checkpoint and no image. From these files alone the
+tables are then made, here and by `python -m workflow.published`, so that they cannot be another plan's. An experiment
+with overlays has a folder of its own. With --again the outcomes are those published before: for a change of titles,
+notes or layout that no run depends on.
 """
 
 import shutil
@@ -9,45 +11,53 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ArtifactError
+from stages.core.experiment import Experiment
 from stages.core.files import write_json, write_text
-from workflow.commands import experiment_of, run
+from workflow.assumptions import assumed
+from workflow.commands import ROOT, command_line, run
+from workflow.load import load_experiment
 from workflow.plan import make_plan
+from workflow.published import make
 from workflow.runs import Plan
 
 RESULTS = "results/"
-COMPARISONS = "comparisons"
-LAYOUT = """`tables/` holds the tables and `comparisons.csv`, every pair of their rows; `plans/` which run stands in
-which cell, `attack/` every image's outcome, `train/` the histories, and each folder its manifests (settings, hashes,
-versions, seeds, seconds). `make published` makes the tables again from these files alone.
+LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
+(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `train/` the histories,
+and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from
+these files alone.
 """
-TABLE_ENDINGS = (".csv", ".tex", ".txt", ".png", ".pdf", ".json")
 
 
-def published_folder(experiment: str) -> Path:
+def published_folder(experiment: Experiment) -> Path:
     """Where an experiment's published files lie."""
-    return Path("results/published") / experiment
+    return Path(RESULTS) / "published" / experiment.place.replace("/", "-")
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Copy the files, with every path in the plans and below the folder relative to it."""
-    experiment = experiment_of("publish", __doc__ or "", argv)
-    plan = make_plan(experiment)
-    folder = published_folder(experiment.experiment)
-    missing = [path for path in _sources(plan) if not Path(path).is_file()]
-    if missing:
+    """Copy the files, with every path in the plans and below the folder relative to it, and make the tables."""
+    cli = command_line("publish", __doc__ or "")
+    cli.add_argument("--again", action="store_true", help="plan anew for the outcomes that are published already")
+    args = cli.parse_args(argv)
+    experiment = load_experiment(args.configfile, ROOT / "config.yaml")
+    folder = published_folder(experiment)
+    source = folder if args.again else Path(RESULTS)
+    plan = make_plan(experiment, folder if args.again else Path())
+    wanted = [path.removeprefix(RESULTS) for path in _sources(plan)]
+    if missing := [source / path for path in wanted if not (source / path).is_file()]:
         raise ArtifactError(f"{missing[0]}: not made yet ({len(missing)} missing); run snakemake first")
-    shutil.rmtree(folder, ignore_errors=True)
-    for path in _sources(plan):
-        _copy(Path(path), folder / path.removeprefix(RESULTS))
+    fresh = folder.with_name(f".{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for path in wanted:
+        _copy(source / path, fresh / path)
     for name, table in plan.tables.items():
-        write_json(folder / "plans" / f"{name}.json", _relative(table))
-    tables = Path(RESULTS) / "tables" / experiment.experiment
-    for made in sorted(tables.iterdir()):
-        if made.name == "assumptions.md" or (made.suffix in TABLE_ENDINGS and made.stem in (*plan.tables, COMPARISONS)):
-            _copy(made, folder / "tables" / made.name)
-    write_json(folder / "experiment.json", experiment.model_dump(mode="json"))
+        write_json(fresh / "plans" / f"{name}.json", relative(table))
+    write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
+    write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
-    write_text(folder / "README.md", text)
+    write_text(fresh / "README.md", text)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+    make(folder.absolute())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
 
@@ -62,11 +72,12 @@ def _sources(plan: Plan) -> list[str]:
     return sorted({*manifests, *histories, *outcomes})
 
 
-def _relative(value: Any) -> Any:
+def relative(value: Any) -> Any:
+    """A plan with every path relative to results/, and so to a published folder."""
     if isinstance(value, dict):
-        return {key: _relative(item) for key, item in value.items()}
+        return {key: relative(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_relative(item) for item in value]
+        return [relative(item) for item in value]
     return value.removeprefix(RESULTS) if isinstance(value, str) else value
 
 

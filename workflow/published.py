@@ -15,7 +15,8 @@ from stages.core.errors import ArtifactError
 from stages.core.files import packed_json
 from workflow.commands import ROOT, run
 
-COMPARED = (".csv", ".tex", ".txt")
+COMPARED = (".csv", ".tex", ".txt", ".md")
+ASSUMPTIONS = "assumptions"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,23 +25,34 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument("--check", action="store_true", help="compare with what is committed and write nothing")
     check = cli.parse_args(argv).check
     for folder in sorted(path.parent for path in (ROOT / "results/published").glob("*/plans")):
-        for name, stage, settings in _jobs(folder):
-            if check:
-                with tempfile.TemporaryDirectory() as scratch:
-                    _make(name, stage, settings, folder, Path(scratch))
-                    _compare(Path(scratch), folder / "tables")
-            else:
-                _make(name, stage, settings, folder, folder / "tables")
-            print(f"{folder.name}/{name}: {'as committed' if check else 'made'}")
+        (check_made if check else make)(folder)
+
+
+def make(folder: Path) -> None:
+    """Make the tables of a published experiment from the plans and outcomes in its folder."""
+    for name, stage, settings in _jobs(folder):
+        _make(name, stage, settings, folder, folder / "tables")
+        print(f"{folder.name}/{name}: made")
+
+
+def check_made(folder: Path) -> None:
+    """Raise ArtifactError unless the outcomes give the tables in the folder, byte for byte."""
+    for name, stage, settings in _jobs(folder):
+        with tempfile.TemporaryDirectory() as scratch:
+            _make(name, stage, settings, folder, Path(scratch))
+            _compare(Path(scratch), folder / "tables")
+        print(f"{folder.name}/{name}: as committed")
 
 
 def _jobs(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(name, stage, its --settings) of every table and figure of an experiment, and of the pairs of its rows."""
+    """(name, stage, its --settings) of every table and figure, of the pairs of rows, and of the assumptions."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    for path in plans:
+    tables = [path for path in plans if path.stem != ASSUMPTIONS]
+    for path in tables:
         yield path.stem, "tables", f"@{path}"
-    if tables := [plan for plan in plans.values() if plan["kind"] == "table"]:
-        yield "comparisons", "tables.comparisons", packed_json({"plans": tables})
+    if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
+        yield "comparisons", "tables.comparisons", packed_json({"plans": compared})
+    yield ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json"
 
 
 def _make(name: str, stage: str, settings: str, folder: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """The FAISS index of the embeddings (Douze et al., 2024): built once, and read back only if its checksum matches."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stages.core.config import NeighborSearch
-from stages.core.errors import ArtifactError
+from stages.core.errors import ArtifactError, StageError
 from stages.core.files import atomic, write_text
 from stages.core.progress import say
 
@@ -21,13 +22,48 @@ GPU_LIMIT = 2048
 """The most candidates, and the most probes, that FAISS's GPU kernels take."""
 
 
+SAFE_NORMS = (2.0**-30, 2.0**50)
+"""Where the largest norm may lie so that float32 holds the squares FAISS computes, with digits to spare."""
+
+NUMBERS_AT_ONCE = 2**23
+"""Float64 numbers held in memory at a time: 64 MiB."""
+
+
+def norms(embeddings: Tensor) -> Tensor:
+    """Euclidean norms (N,) float64 of embeddings (N, D), a part at a time."""
+    rows = max(1, NUMBERS_AT_ONCE // embeddings.shape[1])
+    return torch.cat([part.double().norm(dim=1) for part in embeddings.split(rows)])
+
+
+def scale_exponent(embeddings: Tensor) -> int:
+    """k for the 2^k by which embeddings (N, D) are indexed: 0, or what brings the largest norm just below 1.
+
+    FAISS squares norms in float32, where those of 2e19 overflow and those of 1e-23 vanish. A power of 2 changes no
+    digit, and neither the order of distances nor P_x changes with a scale. Zero vectors are vectors like any other.
+    Raises StageError for embeddings that are not finite.
+    """
+    largest = float(norms(embeddings).max())
+    if not math.isfinite(largest):
+        raise StageError("embeddings: a value is not finite; build them again with `snakemake -R embed`")
+    inside = largest == 0 or SAFE_NORMS[0] <= largest <= SAFE_NORMS[1]
+    return 0 if inside else -math.frexp(largest)[1]
+
+
+def scaled(embeddings: Tensor, exponent: int) -> Tensor:
+    """Embeddings (N, D) float32 times 2^exponent, in two steps that float32 holds; as they are for 0."""
+    if exponent == 0:
+        return embeddings
+    half = exponent // 2
+    return embeddings.mul(2.0**half).mul_(2.0 ** (exponent - half))
+
+
 def build_index(embeddings: Tensor, settings: NeighborSearch, device: torch.device) -> Any:
-    """A CPU index of embeddings (N, D) float32, in which vector i has id i.
+    """A CPU index of embeddings (N, D) float32, to the power of 2 of `scale_exponent`; vector i has id i.
 
     exact: all vectors as they are. ivf: cells around k-means centroids (FAISS's fixed seed), trained on the GPU where
     there is one; their number is lowered, with a word, until each has 39 vectors to learn from.
     """
-    points = embeddings.numpy()
+    points = scaled(embeddings, scale_exponent(embeddings)).numpy()
     if settings.index == "exact":
         index = faiss.IndexFlatL2(points.shape[1])
         index.add(points)
@@ -89,6 +125,7 @@ def read_index(path: Path, embeddings: Tensor) -> Any:
         raise ArtifactError(f"{path}: the content differs from its checksum; build it again (`snakemake -R index`)")
     index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
     shape = (index.ntotal, index.d)
-    if shape != tuple(embeddings.shape) or not np.array_equal(index.reconstruct_n(0, shape[0]), embeddings.numpy()):
+    points = scaled(embeddings, scale_exponent(embeddings)).numpy()
+    if shape != points.shape or not np.array_equal(index.reconstruct_n(0, shape[0]), points):
         raise ArtifactError(f"{path}: was built from other embeddings; build it again (`snakemake -R index`)")
     return index

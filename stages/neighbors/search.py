@@ -13,10 +13,10 @@ from torch import Tensor
 from stages.core.artifacts import Neighbors
 from stages.core.errors import StageError
 from stages.core.progress import progress
-from stages.neighbors.index import GPU_LIMIT, cells
+from stages.neighbors.index import GPU_LIMIT, NUMBERS_AT_ONCE, cells, norms, scale_exponent, scaled
 
-NUMBERS_AT_ONCE = 2**23
-"""Float64 differences held in memory at a time: 64 MiB."""
+QUERIES_AT_ONCE = 256
+"""The least number of anchors that FAISS is given at a time: for fewer than 20 it reads every vector anew for each."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ def search(index: Any, embeddings: Tensor, anchors: Tensor, *, depth: int, extra
     An anchor is dropped by its id, not by its rank: an exact duplicate can come before it. The search widens by
     doubling: probes while an anchor has fewer than `depth` candidates, and candidates (up to 2048) while one that
     FAISS left out could be as near as the last kept. An exact index then gives the true neighbors, ties by id; an IVF
-    index those of the cells it probed.
+    index those of the cells it probed. Each turn ends an anchor's search or widens it, so the search ends; StageError
+    where an anchor lacks neighbors though every cell was probed.
     """
     images, dimensions = embeddings.shape
     check_depth(depth, images)
-    points, largest = embeddings.numpy(), embeddings.double().norm(dim=1).max()
+    exponent = scale_exponent(embeddings)
+    points = scaled(embeddings, exponent)
+    largest = norms(points).max()
     candidates = min(images, depth + 1 + extra)
     most = min(images, max(candidates, GPU_LIMIT))
     probes = min(probes, cells(index))
@@ -60,20 +63,25 @@ def search(index: Any, embeddings: Tensor, anchors: Tensor, *, depth: int, extra
         if cells(index) > 1:
             index.nprobe = probes
         short, open_ended = [], []
-        chunks = waiting.split(max(1, NUMBERS_AT_ONCE // (candidates * dimensions)))
+        chunks = waiting.split(max(QUERIES_AT_ONCE, NUMBERS_AT_ONCE // (candidates * dimensions)))
         for rows in progress(chunks, "neighbors", len(chunks)):
-            answer = index.search(points[anchors[rows].numpy()], candidates)
+            answer = index.search(points[anchors[rows]].numpy(), candidates)
             squared, found = (torch.from_numpy(part) for part in answer)
             ids[rows], distances[rows] = (part[:, :depth] for part in rank(embeddings, anchors[rows], found))
-            last = distances[rows, -1]
+            last = distances[rows, -1] * 2.0**exponent
             short.append(rows[last.isinf()])
-            slack = expansion_error(embeddings[anchors[rows]], largest)
+            slack = expansion_error(points[anchors[rows]], largest)
             cut = (found[:, -1] >= 0) & (candidates < images) & (last.square() >= squared[:, -1].double() - slack)
             open_ended.append(rows[cut])
         lacking, cut_off = torch.cat(short), torch.cat(open_ended)
         if candidates == most:
             undecided += len(cut_off)
             cut_off = cut_off[:0]
+        if len(lacking) and probes == cells(index):
+            raise StageError(
+                f"embeddings: the index gives image {int(anchors[lacking[0]])} fewer than {depth} neighbors in all its "
+                "cells; build embeddings and index again with `snakemake -R embed`"
+            )
         waiting = torch.cat([lacking, cut_off]).sort().values
         probes = min(2 * probes, cells(index)) if len(lacking) else probes
         candidates = min(2 * candidates, most) if len(cut_off) else candidates
@@ -86,8 +94,15 @@ def rank(embeddings: Tensor, anchors: Tensor, candidates: Tensor) -> tuple[Tenso
     An anchor itself, and an empty place (id -1), goes to the end with an infinite distance.
     """
     candidates = candidates.sort(dim=1).values
-    differences = embeddings[candidates].double() - embeddings[anchors].double().unsqueeze(1)
-    distances = differences.square_().sum(dim=2).sqrt_()
+    distances = torch.empty(candidates.shape, dtype=torch.float64)
+    pairs = max(1, NUMBERS_AT_ONCE // embeddings.shape[1])
+    rows = max(1, pairs // candidates.shape[1])
+    for top in range(0, len(anchors), rows):
+        own = embeddings[anchors[top : top + rows]].double().unsqueeze(1)
+        for left in range(0, candidates.shape[1], pairs):
+            part = slice(top, top + rows), slice(left, left + pairs)
+            differences = embeddings[candidates[part]].double() - own
+            distances[part] = differences.square_().sum(dim=2).sqrt_()
     distances[(candidates < 0) | (candidates == anchors.unsqueeze(1))] = torch.inf
     distances, order = distances.sort(dim=1, stable=True)
     return candidates.gather(1, order), distances

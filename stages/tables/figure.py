@@ -54,7 +54,6 @@ def _draw(title: str, curves: list[Curves], notes: tuple[str, ...]) -> Figure:
     caption = _caption(curves, notes, int(width * 15))
     height = PANEL_INCHES[1] * down + 0.9 + LEGEND_INCHES + 0.15 * (caption.count("\n") + 1)
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(textwrap.fill(title, int(width * 9)), fontsize=12, fontweight="bold")
     several = len({curve.row.dataset for curve in curves}) > 1
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for panel, curve in zip(axes, curves, strict=False):
@@ -62,7 +61,7 @@ def _draw(title: str, curves: list[Curves], notes: tuple[str, ...]) -> Figure:
         _panel(panel, head, curve)
     for panel in axes[len(curves) :]:
         panel.set_axis_off()
-    _legend(figure)
+    _head(figure, textwrap.fill(title, int(width * 9)))
     figure.supxlabel(caption, fontsize=8, x=0.01, ha="left")
     return figure
 
@@ -97,12 +96,19 @@ def _line(side: Axes, curve: Curves, loss: str) -> None:
     side.fill_between(band.index, mean - sd, mean + sd, color=STYLES[loss]["color"], alpha=0.2, lw=0)
 
 
-def _legend(figure: Figure) -> None:
-    """One legend of all panels' lines, in the order of LABELS, above the panels."""
+def _head(figure: Figure, title: str) -> None:
+    """The title and under it one legend of all panels' lines, in the order of LABELS: a legend's place is kept free."""
     lines = {str(line.get_label()): line for axes in figure.axes for line in axes.lines}
     named = [label for label in LABELS.values() if label in lines]
-    if named:
-        figure.legend([lines[label] for label in named], named, loc="outside upper center", fontsize=8, frameon=False)
+    figure.legend(
+        [lines[label] for label in named],
+        named,
+        title=title,
+        title_fontproperties={"size": 12, "weight": "bold"},
+        loc="outside upper center",
+        fontsize=8,
+        frameon=False,
+    )
 
 
 def _caption(curves: list[Curves], notes: tuple[str, ...], width: int) -> str:

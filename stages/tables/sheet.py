@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from stages.tables.cells import Cell
 from stages.tables.plan import Plan, Row
+from stages.tables.same_images import same_images_notes
 from stages.tables.stars import legend, stars
 
 MISSING = "–"
@@ -84,7 +85,7 @@ def lay_out(plan: Plan, cells: list[Cell], remarks: list[str]) -> Sheet:
     heads = tuple(row.label for row in plan.blocks()[0]) if by_attack else tuple(c.label for c in plan.columns)
     compared = any(cell.paper is not None for cell in cells)
     versus = "paper: its published accuracy in %, and with it ours less the paper's." if compared else ""
-    general = [legend(starred), *_reading(cells), versus, *remarks, *plan.notes]
+    general = [legend(starred), *_reading(cells), versus, *same_images_notes(cells), *remarks, *plan.notes]
     notes = [("", note) for note in general if note] + [(mark, note) for note, mark in marks.known.items()]
     return Sheet(plan.title, heads, blocks, tuple(notes))
 

@@ -1,11 +1,15 @@
-"""Published tables come out byte for byte the same from the published outcomes alone."""
+"""Published tables come out byte for byte the same from the published outcomes and today's plans alone."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from workflow.load import load_experiment
+from workflow.plan import make_plan
+from workflow.publish import relative
 
 PUBLISHED = ROOT / "results/published"
 
@@ -20,9 +24,19 @@ def test_the_committed_tables_are_what_the_committed_outcomes_give():
     assert len(done.stdout.splitlines()) == len(list(PUBLISHED.glob("*/plans/*.json"))) + len(compared)
 
 
+@pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
+def test_the_committed_plans_are_what_the_experiment_plans_today(folder, tmp_path):
+    plan = make_plan(load_experiment([ROOT / f"workflow/experiments/{folder}.yaml"], ROOT / "config.yaml"), tmp_path)
+    committed = {path.stem: json.loads(path.read_text()) for path in (PUBLISHED / folder / "plans").glob("*.json")}
+    assert committed == {name: relative(table) for name, table in plan.tables.items()}
+    for table in committed.values():
+        for run in (run for row in table["rows"] for run in row["runs"]):
+            for path in (run["history"], *(cell["path"] for cell in run["outcomes"].values())):
+                assert (PUBLISHED / folder / path).is_file()
+
+
 def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed_digit(project):
-    published = project.root / "results/published"
-    done = project.command("python", "-m", "workflow.publish", *project.configfiles("tables: {table1: null}"))
+    done = project.command("python", "-m", "workflow.publish", *project.configfiles())
     assert done.returncode == 0, done.stdout
     for stage in ("data", "features", "structure", "train", "attack", "tables"):
         (project.root / "results" / stage).rename(project.root / "results" / f"{stage}-away")
@@ -30,9 +44,44 @@ def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed
     done = project.command(*check)
     assert done.returncode == 0, done.stdout
     assert "tiny/table2: as committed" in done.stdout
-    table = published / "tiny/tables/table2.csv"
+    table = project.root / "results/published/tiny/tables/table2.csv"
     text = table.read_text()
     table.write_text(text.replace(",24,", ",25,", 1))
     done = project.command(*check)
     assert done.returncode == 1
     assert "table2.csv: differs from what its outcomes give" in done.stdout
+
+
+def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project):
+    """`tiny` and then `tiny` with an overlay, published in either order: each folder has its own plan and tables."""
+    overlay = "methods: {trades: {title: Another}}\ntables: {table1: {methods: [vanilla, trades]}, table2: null}"
+    assert project.snakemake(overlay=overlay).returncode == 0
+    for path in project.root.glob("results/tables/tiny/*.csv"):
+        path.write_text("of another experiment\n")
+    for overlays in ("", overlay):
+        done = project.command("python", "-m", "workflow.publish", *project.configfiles(overlays))
+        assert done.returncode == 0, done.stdout
+    (other,) = (project.root / "results/published").glob("tiny-overlay-*")
+    assert (project.root / "results/published/tiny/tables/table1.csv").read_text().count("\n") == 1 + 3 * 2
+    assert "TRADES" in (project.root / "results/published/tiny/tables/table1.txt").read_text()
+    assert (other / "tables/table1.csv").read_text().count("\n") == 1 + 2 * 2
+    assert "Another" in (other / "tables/table1.txt").read_text()
+    assert not (other / "tables/table2.csv").exists()
+
+
+def test_publishing_again_plans_anew_for_the_published_outcomes(project):
+    publish = ("python", "-m", "workflow.publish")
+    assert project.command(*publish, *project.configfiles()).returncode == 0
+    outcomes = {path: path.read_bytes() for path in project.root.glob("results/published/tiny/attack/**/*.*")}
+    for stage in ("data", "features", "structure", "train", "attack", "tables"):
+        (project.root / "results" / stage).rename(project.root / "results" / f"{stage}-away")
+    project.edit("tiny.yaml", "label: FGSM", "label: Fast")
+    done = project.command(*publish, "--again", *project.configfiles())
+    assert done.returncode == 0, done.stdout
+    assert "Fast" in (project.root / "results/published/tiny/tables/table1.txt").read_text()
+    assert {path: path.read_bytes() for path in outcomes} == outcomes
+    project.edit("tiny.yaml", "epsilon: 0.1}", "epsilon: 0.2}")
+    done = project.command(*publish, "--again", *project.configfiles())
+    assert done.returncode == 1
+    assert "not made yet" in done.stdout
+    assert (project.root / "results/published/tiny/tables/table1.txt").is_file()

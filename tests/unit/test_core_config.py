@@ -122,6 +122,12 @@ def test_images_are_held_out_only_where_an_adversarial_objective_selects() -> No
     best, last = Recipe(selection="best_robust", validation_images=100), Recipe(validation_images=100)
     vanilla, trades = Method(), Method.model_validate({"objective": "trades"})
     assert [chosen.held_out(recipe) for chosen in (vanilla, trades) for recipe in (best, last)] == [0, 0, 100, 0]
+    helper = Method(hold_out=True)
+    assert [helper.held_out(recipe) for recipe in (best, last)] == [100, 0]
+    assert not helper.selects(best)
+    assert "hold_out: objective trades leaves out what it selects on" in fault(
+        Method, {"objective": "trades", "hold_out": True}
+    )
 
 
 def test_a_seed_is_for_what_is_drawn_and_refused_where_nothing_is() -> None:

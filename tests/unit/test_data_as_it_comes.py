@@ -72,8 +72,8 @@ def deep_tiff(channels: int, ink: int, planes: bool = False) -> bytes:
     """A 2x2 TIFF of 16 bits a channel, little-endian, uncompressed. ink: 1 gray, 2 RGB, 5 CMYK."""
     strips, after = (channels if planes else 1), 8 + 2 + 9 * 12 + 4
     size = 2 * 2 * 2 * channels // strips
-    pixels = after + 2 * channels + 4 * strips  # the bits of each channel, and one of two lists of four bytes a strip
-    starts, sizes = [pixels + 2 * strips + size * strip for strip in range(strips)], [size] * strips
+    pixels = after + 64  # room for the lists
+    starts, sizes = [pixels + size * strip for strip in range(strips)], [size] * strips
     extra, fields = b"", b""
     for tag, values in (
         (256, [2]),
@@ -108,6 +108,7 @@ DEEP = {
     "gray.tiff": deep_tiff(1, 1),
     "color.tiff": deep_tiff(3, 2),
     "cmyk.tiff": deep_tiff(4, 5),
+    "planes.tiff": deep_tiff(3, 2, planes=True),
 }
 
 

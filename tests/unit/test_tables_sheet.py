@@ -103,3 +103,17 @@ def test_attacks_as_rows_need_the_same_columns_for_each_data_set() -> None:
     rows = [row("LSP", [run("a")]), row("AT", [run("b")], dataset="y")]
     with pytest.raises(ConfigError, match="the rows of 'table1' differ between its data sets"):
         load_settings(json.dumps(plan(rows, layout="attacks")), Plan)
+
+
+def test_the_clean_accuracy_on_a_robust_figures_images_is_at_hand_where_they_are_fewer(tmp_path: Path) -> None:
+    """Of ten images the first nine are clean; of the four that PGD attacks, as told from the file, all are."""
+    write_verdicts(tmp_path / "attack/a.parquet", {"clean-1a2b": first(9, 10), "pgd-1a2b": first(3, 4)})
+    write_verdicts(tmp_path / "attack/b.parquet", {"clean-1a2b": first(2, 10), "pgd-1a2b": first(1, 4)})
+    build(tmp_path, plan([row("LSP", [run("a")]), row("AT", [run("b")])]))
+    text = " ".join((tmp_path / "out/table1.txt").read_text(encoding="utf-8").split())
+    assert "Clean accuracy in % on the 4 images of PGD on Digits: LSP" in text
+
+
+def test_figures_on_the_same_images_need_no_such_note(two_runs: Path) -> None:
+    build(two_runs, plan([row("LSP", [run("a")])]))
+    assert "Clean accuracy in % on the" not in (two_runs / "out/table1.txt").read_text(encoding="utf-8")

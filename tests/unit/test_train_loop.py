@@ -91,6 +91,26 @@ def test_a_structure_that_lists_held_out_images_is_refused(tmp_path: Path) -> No
         run(chosen, inputs(everyone), tmp_path / "state.pt")
 
 
+def test_a_helper_that_holds_out_trains_on_none_of_what_its_user_selects_on_and_keeps_its_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_out = held_out_mask(IMAGES, 1024)
+    chosen = unaugmented(settings({"hold_out": True}, epochs=2, selection="best_robust", monitor=0))
+    given, original = inputs(), loop.method_loss
+    seen: set[int] = set()
+
+    def spy(model: nn.Module, augmented: Any, *rest: Any) -> Any:
+        seen.update(numbers(augmented.images, given.train))
+        return original(model, augmented, *rest)
+
+    monkeypatch.setattr(loop, "method_loss", spy)
+    monkeypatch.setattr(loop, "_accuracy", None)  # nothing is selected
+    state = run(chosen, given, tmp_path / "state.pt")
+    assert seen == set((~left_out).nonzero().squeeze(1).tolist())
+    assert state.best_epoch == 2
+    assert all("validation_robust" not in row for row in state.history)
+
+
 @pytest.mark.parametrize(
     ("scores", "validation_from", "best"),
     [([0.1, 0.5, 0.5, 0.2], 0.0, 2), ([0.9, 0.1, 0.2, 0.3], 0.5, 4), ([0.9, 0.8, 0.3, 0.2], 0.5, 3), ([0] * 4, 1.0, 4)],

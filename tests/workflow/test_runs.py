@@ -1,6 +1,7 @@
 """From config files to runs: which files make an experiment, and how runs are named."""
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -8,9 +9,10 @@ import sys
 import pytest
 import yaml
 
+from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
 from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.plan import comparisons, make_plan
 
 EXPERIMENTS = ROOT / "workflow/experiments"
 OVERLAYS = {"honest-columns.yaml"}
@@ -62,6 +64,28 @@ def test_a_run_that_two_tables_ask_for_is_one_run(plan_of):
     assert len(plan.train) == 3
     first, second = (plan.tables[name]["rows"][-1]["runs"][0] for name in ("table1", "table2"))
     assert first["outcomes"]["clean"] == second["outcomes"]["clean"]
+
+
+@pytest.mark.parametrize("selection", ["last", "best_robust"])
+def test_figures_for_parity_are_asked_for_where_the_run_selects_an_epoch(plan_of, selection):
+    plan = plan_of(f"recipes: {{adversarial: {{selection: {selection}}}, standard: {{selection: {selection}}}}}")
+    runs = {row["label"]: row["runs"][0] for row in plan.tables["table1"]["rows"]}
+    asked = {label for label, run in runs.items() if "test_selected" in run}
+    assert asked == ({"TRADES"} if selection == "best_robust" else set())
+
+
+def test_a_column_tells_its_attack_with_all_options(plan_of):
+    plan = plan_of("attacks: {fgsm: {images: 5}}")
+    told = {column["attack"]: column["settings"] for column in plan.tables["table1"]["columns"]}
+    assert told["clean"]["kind"] == "clean"
+    assert (told["fgsm"]["epsilon"], told["fgsm"]["images"], told["fgsm"]["subset"]) == (0.1, 5, "stratified")
+
+
+def test_pairs_are_those_of_tables_and_not_of_figures(plan_of):
+    figure = "figure3: {kind: losses, datasets: [digits], methods: [lsp]}"
+    plan = plan_of(f"tables: {{{figure}}}")
+    assert [table["table"] for table in comparisons(plan)[0]["plans"]] == ["table1", "table2"]
+    assert comparisons(plan_of(f"tables: {{{figure}, table1: null, table2: null}}")) == ({}, "")
 
 
 def test_the_default_in_vary_is_the_presets_run(plan_of):
@@ -169,3 +193,35 @@ def test_snakemake_plans_every_training_of_the_paper(fresh):
     assert done.returncode == 0, done.stdout
     assert counts["train"] == str(len(plan.train))
     assert counts["attack"] == str(len(plan.attack))
+
+
+def test_a_helper_holds_out_what_its_method_selects_on_in_training_and_structure(plan_of):
+    selecting = "recipes: {adversarial: {selection: best_robust}}\ntables: {table1: {methods: [hat]}}\n"
+    plan = plan_of(selecting + "methods: {hat-helper: {hold_out: true}}")
+    jobs = [job for job in plan.train.values() if job.name.startswith("hat-")]
+    assert len(jobs) == 2
+    held_out = [json.loads(plan.structure[job.inputs["monitor"].split("/")[2]].settings)["held_out"] for job in jobs]
+    assert held_out[0] == held_out[1] > 0
+    plain = plan_of(selecting)
+    helper = next(job for job in plain.train.values() if job.name.startswith("hat-helper-"))
+    assert json.loads(plain.structure[helper.inputs["monitor"].split("/")[2]].settings)["held_out"] == 0
+
+
+def test_holding_out_for_a_recipe_that_selects_on_nothing_is_refused_in_one_line(plan_of):
+    overlay = (
+        "recipes: {adversarial: {selection: last}}\nmethods: {hat-helper: {hold_out: true}}\n"
+        "tables: {table1: {methods: [hat]}}"
+    )
+    with pytest.raises(ConfigError, match=r"^methods\.hat-helper\.hold_out: recipe adversarial selects on no .*$"):
+        plan_of(overlay)
+
+
+def test_pixels_are_searched_and_shared_without_an_encoder(plan_of):
+    plan = plan_of("tables: {table1: {methods: [lsp], vary: {lsp.space: [features, pixels]}}}")
+    (key,) = [key for key in plan.embed if "-pixels-" in key]
+    assert set(plan.embed[key].inputs) == {"train"}
+    searched = [
+        job for job in plan.neighbors.values() if job.inputs["embeddings"] == plan.embed[key].path("embeddings.parquet")
+    ]
+    assert len(searched) == 1
+    assert len(plan.pretrain) == 1

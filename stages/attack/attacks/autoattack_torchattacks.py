@@ -1,7 +1,8 @@
 """torchattacks.AutoAttack 3.5.1 as it runs: the weaker "AA" that papers using torchattacks report.
 
 Against the official algorithm: 10 steps instead of 100 in APGD, APGD-T and FAB-T, K - 1 targets instead of 9, and
-Square with a rescaled schedule. Only its class count, which defaults to 10, is set to the model's.
+Square with a rescaled schedule. Only its class count, which defaults to 10, is set to the model's, and Square's
+windows are held inside images that are not square or under L2 do not fit its grid (`stages.attack.windows`).
 """
 
 import torch
@@ -9,6 +10,7 @@ import torchattacks
 from torch import Tensor, nn
 
 from stages.attack.library import NORMS, as_library_sees, draw_seed, require_targets
+from stages.attack.windows import hold_windows_inside, search_on_canvas
 from stages.core.threat import Threat
 
 LEAST_CLASSES = 4
@@ -29,4 +31,9 @@ def autoattack_torchattacks(
             n_classes=require_targets(frozen, images, LEAST_CLASSES) + 1,
             seed=draw_seed(generator),
         )
+        square = ensemble._autoattack.attacks[-1]
+        height, width = images.shape[-2:]
+        if threat.norm == "l2":
+            height, width = search_on_canvas(square, "get_logits", images)
+        hold_windows_inside(square, height, width, odd=threat.norm == "l2")
         return ensemble(images, labels).detach()
