@@ -68,12 +68,6 @@ class NeighborSearch(Section):
     extra: CountOrZero = Field(16, description="candidates beyond depth, re-ranked by exact float64 distances")
     recall_sample: Count = Field(1000, description="ivf: anchors whose recall is measured against exact search")
 
-    @model_validator(mode="after")
-    def _searches_what_there_is(self) -> "NeighborSearch":
-        if self.index == "ivf" and self.probes > self.lists:
-            raise ValueError(f"probes: {self.probes} cells are searched and lists makes {self.lists}; lower probes")
-        return self
-
 
 class Companions(Section):
     """Which companions an anchor has, how many, and its vector P_x over them."""

@@ -36,9 +36,9 @@ def build_schedule(
     }
     if schedule.kind == "onecycle":
         steps = recipe.epochs * steps_per_epoch
-        if schedule.pct_start * steps in (1, steps):
+        if schedule.pct_start * steps == 1:
             raise ConfigError(
-                f"schedule.pct_start: {schedule.pct_start} of {steps} steps leaves lr none to rise or fall in;"
+                f"schedule.pct_start: {schedule.pct_start} of {steps} steps leaves lr none to rise in;"
                 " change pct_start or epochs"
             )
         return lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=schedule.pct_start), True

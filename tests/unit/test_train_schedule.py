@@ -66,8 +66,8 @@ def test_onecycle_rises_for_a_quarter_and_falls_to_nearly_nothing_and_momentum_g
     assert all(later <= earlier for earlier, later in pairwise(rates[top:]))
 
 
-@pytest.mark.parametrize(("epochs", "steps", "pct_start"), [(2, 2, 0.25), (1, 2, 0.5), (3, 2, 1.0)])
-def test_onecycle_without_a_step_to_rise_or_fall_in_is_refused(epochs: int, steps: int, pct_start: float) -> None:
+@pytest.mark.parametrize(("epochs", "steps", "pct_start"), [(2, 2, 0.25), (1, 2, 0.5)])
+def test_onecycle_without_a_step_to_rise_in_is_refused(epochs: int, steps: int, pct_start: float) -> None:
     with pytest.raises(ConfigError, match="pct_start"):
         run(recipe("onecycle", epochs, 0.1, pct_start=pct_start), steps)
 

@@ -20,7 +20,14 @@ def settings(method: dict[str, Any] | None = None, **recipe: Any) -> dict[str, A
     attack = {"epsilon": 0.1, "step_size": 0.05, "steps": 2}
     return {
         "method": method or {},
-        "recipe": {"epochs": 2, "batch_size": 16, "lr": 0.05, "attack": attack, **recipe},
+        "recipe": {
+            "epochs": 2,
+            "batch_size": 16,
+            "lr": 0.05,
+            "schedule": {"kind": "constant"},
+            "attack": attack,
+            **recipe,
+        },
         "model": {"width": 2},
         "augment": {"padding": 1, "flip": False},
         "monitor": {"anchors": 8, "test_images": 6},

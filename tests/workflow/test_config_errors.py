@@ -40,7 +40,7 @@ FAULTS = {
     "bad-name": ("tables: {a b: {datasets: [digits], methods: [lsp], attacks: [clean]}}", "tables.a b"),
     "table-of-pairs": (
         "tables: {comparisons: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
-        "tables.comparisons: the pairs of all rows go by this name; give the table another",
+        "tables.comparisons: a list beside the tables goes by this name; give the table another",
     ),
     "duplicate-key": ("seeds: [0]\nseeds: [1]\n", "line 2: key 'seeds' stands here twice; keep one"),
     "missing-base": ("base: nowhere.yaml", "nowhere.yaml: no such config file"),

@@ -76,11 +76,16 @@ def test_the_same_overlays_lead_to_the_same_place(place_of):
         "seeds: [0]",
         "device: cpu\ndownloads: elsewhere\njobs_per_gpu: 2",
         "resources: {train: {threads: 2}}",
-        "datasets: {digits: {data: {folder: /elsewhere, mirror: 'https://example.org'}}}",
     ],
 )
 def test_an_overlay_that_changes_no_table_has_the_experiments_own_place(place_of, text):
     assert place_of(machine=text) == "tiny"
+
+
+def test_where_files_lie_is_no_part_of_a_place(place_of):
+    named = "datasets: {{digits: {{data: {{source: cifar10, {}}}}}}}"
+    texts = [named.format(where) for where in ("folder: /a", "folder: /b", "mirror: 'https://example.org'")]
+    assert len({place_of(machine=text) for text in texts}) == 1
 
 
 def test_an_experiment_that_replaces_what_came_before_is_alone(place_of, tmp_path):

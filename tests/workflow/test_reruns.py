@@ -33,7 +33,6 @@ OF_THE_MACHINE = """
 device: cpu
 downloads: elsewhere
 resources: {train: {threads: 2, mem_mb: 1234, runtime: 9}, data: {gpu: 1}}
-datasets: {digits: {data: {folder: /elsewhere, mirror: 'https://example.org'}}}
 """
 
 

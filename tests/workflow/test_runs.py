@@ -122,13 +122,22 @@ def test_a_setting_that_can_change_a_run_gives_it_a_folder_of_its_own(plan_of, c
     [
         "title: Another\nnote: another",
         "methods: {vanilla: {title: Plain}}",
-        "datasets: {digits: {data: {title: Numbers, folder: /elsewhere}}}",
+        "datasets: {digits: {data: {title: Numbers}}}",
         "attacks: {fgsm: {label: Fast}}",
         "device: cpu\nresources: {train: {threads: 3}}",
     ],
 )
 def test_a_setting_for_readers_or_machines_leaves_every_folder(plan_of, change):
     assert folders(plan_of(change)) == folders(plan_of())
+
+
+@pytest.mark.parametrize("source", ["parquet", "cifar10"])
+def test_where_files_lie_is_no_part_of_any_job(plan_of, source):
+    one, other = (
+        plan_of(f"datasets: {{digits: {{data: {{source: {source}, folder: {folder}}}}}}}") for folder in ("/a", "/b")
+    )
+    assert folders(one) == folders(other)
+    assert (one.data, one.train) == (other.data, other.train)
 
 
 def test_an_experiment_replaces_and_an_overlay_merges(tmp_path):
