@@ -85,7 +85,7 @@ def _label(line: Line) -> str:
 
 def _entry(entry: Entry) -> str:
     text = rf"\textbf{{{escape(entry.text)}}}" if entry.star == BEST else escape(entry.text)
-    return f"{text}{_superscript(entry.star)} & {_small(entry.spread)}{_superscript(','.join(entry.marks))}"
+    return f"{text} & {_superscript(entry.star)}{_small(entry.spread)}{_superscript(','.join(entry.marks))}"
 
 
 def _across(text: str) -> str:

@@ -67,7 +67,7 @@ rule comparisons:
     params:
         settings=packed_json(comparisons(plan)[0]),
         code=comparisons(plan)[1],
-        folder=TABLES,
+        folder=lambda wildcards, output: Path(output.csv).parent,
     shell:
         start("tables", "tables.comparisons") + " --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest}"
