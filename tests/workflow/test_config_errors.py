@@ -38,6 +38,10 @@ FAULTS = {
     "helper-of-a-helper": ("methods: {trades: {helper: hat}}", "methods.trades.helper: 'hat' has a helper net of its"),
     "no-columns": ("tables: {table1: {attacks: []}}", "tables.table1: a table needs `attacks`"),
     "bad-name": ("tables: {a b: {datasets: [digits], methods: [lsp], attacks: [clean]}}", "tables.a b"),
+    "table-of-pairs": (
+        "tables: {comparisons: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
+        "tables.comparisons: the pairs of all rows go by this name; give the table another",
+    ),
     "duplicate-key": ("seeds: [0]\nseeds: [1]\n", "line 2: key 'seeds' stands here twice; keep one"),
     "missing-base": ("base: nowhere.yaml", "nowhere.yaml: no such config file"),
     "a-list": ("- seeds", "a mapping of keys to values is needed"),

@@ -10,7 +10,7 @@ import yaml
 
 from tests.conftest import ROOT, TINY
 from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.plan import comparisons, make_plan
 
 EXPERIMENTS = ROOT / "workflow/experiments"
 OVERLAYS = {"honest-columns.yaml"}
@@ -62,6 +62,28 @@ def test_a_run_that_two_tables_ask_for_is_one_run(plan_of):
     assert len(plan.train) == 3
     first, second = (plan.tables[name]["rows"][-1]["runs"][0] for name in ("table1", "table2"))
     assert first["outcomes"]["clean"] == second["outcomes"]["clean"]
+
+
+@pytest.mark.parametrize("selection", ["last", "best_robust"])
+def test_figures_for_parity_are_asked_for_where_the_run_selects_an_epoch(plan_of, selection):
+    plan = plan_of(f"recipes: {{adversarial: {{selection: {selection}}}, standard: {{selection: {selection}}}}}")
+    runs = {row["label"]: row["runs"][0] for row in plan.tables["table1"]["rows"]}
+    asked = {label for label, run in runs.items() if "test_selected" in run}
+    assert asked == ({"TRADES"} if selection == "best_robust" else set())
+
+
+def test_a_column_tells_its_attack_with_all_options(plan_of):
+    plan = plan_of("attacks: {fgsm: {images: 5}}")
+    told = {column["attack"]: column["settings"] for column in plan.tables["table1"]["columns"]}
+    assert told["clean"]["kind"] == "clean"
+    assert (told["fgsm"]["epsilon"], told["fgsm"]["images"], told["fgsm"]["subset"]) == (0.1, 5, "stratified")
+
+
+def test_pairs_are_those_of_tables_and_not_of_figures(plan_of):
+    figure = "figure3: {kind: losses, datasets: [digits], methods: [lsp]}"
+    plan = plan_of(f"tables: {{{figure}}}")
+    assert [table["table"] for table in comparisons(plan)[0]["plans"]] == ["table1", "table2"]
+    assert comparisons(plan_of(f"tables: {{{figure}, table1: null, table2: null}}")) == ({}, "")
 
 
 def test_the_default_in_vary_is_the_presets_run(plan_of):
