@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from workflow.assumptions import assumed
 from workflow.load import load_experiment
 from workflow.plan import make_plan
 from workflow.publish import relative
@@ -26,8 +27,10 @@ def test_the_committed_tables_are_what_the_committed_outcomes_give():
 
 @pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
 def test_the_committed_plans_are_what_the_experiment_plans_today(folder, tmp_path):
-    plan = make_plan(load_experiment([ROOT / f"workflow/experiments/{folder}.yaml"], ROOT / "config.yaml"), tmp_path)
+    experiment = load_experiment([ROOT / f"workflow/experiments/{folder}.yaml"], ROOT / "config.yaml")
+    plan = make_plan(experiment, tmp_path)
     committed = {path.stem: json.loads(path.read_text()) for path in (PUBLISHED / folder / "plans").glob("*.json")}
+    assert json.loads(json.dumps(assumed(experiment))) == committed.pop("assumptions")
     assert committed == {name: relative(table) for name, table in plan.tables.items()}
     for table in committed.values():
         for run in (run for row in table["rows"] for run in row["runs"]):
