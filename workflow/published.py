@@ -5,10 +5,13 @@ With --check nothing is written: every CSV, LaTeX and text file must come out by
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core.errors import ArtifactError
@@ -17,6 +20,15 @@ from workflow.commands import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt", ".md")
 ASSUMPTIONS = "assumptions"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What makes one table, figure or list: its name, its stage and that stage's --settings."""
+
+    name: str
+    stage: str
+    settings: str
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,34 +42,46 @@ def main(argv: list[str] | None = None) -> None:
 
 def make(folder: Path) -> None:
     """Make the tables of a published experiment from the plans and outcomes in its folder."""
-    for name, stage, settings in _jobs(folder):
-        _make(name, stage, settings, folder, folder / "tables")
-        print(f"{folder.name}/{name}: made")
+
+    def one(job: Job) -> None:
+        _make(job, folder, folder / "tables")
+
+    _all(folder, one, "made")
 
 
 def check_made(folder: Path) -> None:
     """Raise ArtifactError unless the outcomes give the tables in the folder, byte for byte."""
-    for name, stage, settings in _jobs(folder):
+
+    def one(job: Job) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            _make(name, stage, settings, folder, Path(scratch))
+            _make(job, folder, Path(scratch))
             _compare(Path(scratch), folder / "tables")
-        print(f"{folder.name}/{name}: as committed")
+
+    _all(folder, one, "as committed")
 
 
-def _jobs(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(name, stage, its --settings) of every table and figure, of the pairs of rows, and of the assumptions."""
+def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
+    """Do the jobs of a folder side by side, for each is a process of its own."""
+    jobs = list(_jobs(folder))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for job, _ in zip(jobs, pool.map(one, jobs), strict=True):
+            print(f"{folder.name}/{job.name}: {done}")
+
+
+def _jobs(folder: Path) -> Iterator[Job]:
+    """Of every table and figure, of the pairs of rows, and of the assumptions."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
     tables = [path for path in plans if path.stem != ASSUMPTIONS]
     for path in tables:
-        yield path.stem, "tables", f"@{path}"
+        yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
-        yield "comparisons", "tables.comparisons", packed_json({"plans": compared})
-    yield ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json"
+        yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
+    yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
 
 
-def _make(name: str, stage: str, settings: str, folder: Path, out: Path) -> None:
-    command = [sys.executable, "-m", f"stages.{stage}", "--settings", settings, "--root", str(folder)]
-    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{name}.json")], check=True, cwd=ROOT)
+def _make(job: Job, folder: Path, out: Path) -> None:
+    command = [sys.executable, "-m", f"stages.{job.stage}", "--settings", job.settings, "--root", str(folder)]
+    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{job.name}.json")], check=True, cwd=ROOT)
 
 
 def _compare(made: Path, committed: Path) -> None:

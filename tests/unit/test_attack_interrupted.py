@@ -13,7 +13,7 @@ from stages.attack import evaluate
 from stages.core.artifacts import read_outcomes
 from tests.unit.test_attack_stage import ATTACKS, folder, run  # noqa: F401
 
-BATCHES = 1 + 3 + 1 + 1  # of none, pgd-2 (five images, two a batch), fgsm and cw
+BATCHES = 1 + 3 + 1 + 1  # of none, pgd-2 (five images, two a batch), one-step and cw
 
 
 class Calls:
@@ -106,7 +106,7 @@ def test_finished_batches_of_other_attacks_are_not_taken(folder: Path) -> None: 
         Calls(patch, "before", BATCHES)
         with pytest.raises(SystemExit):
             run(folder)
-    changed = {**ATTACKS, "fgsm": {**ATTACKS["fgsm"], "epsilon": 2}}
+    changed = {**ATTACKS, "one-step": {**ATTACKS["one-step"], "epsilon": 3}}
     with pytest.MonkeyPatch.context() as patch:
         calls = Calls(patch, "none", 0)
         run(folder, changed)

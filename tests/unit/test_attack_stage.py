@@ -21,7 +21,12 @@ ARCHITECTURE: dict[str, Any] = {
 ATTACKS: dict[str, Any] = {
     "none": {"kind": "clean"},
     "pgd-2": {"kind": "pgd", "epsilon": "2/255", "options": {"steps": 2}, "images": 5, "batch_size": 2},
-    "fgsm": {"kind": "fgsm", "norm": "l2", "epsilon": 4},
+    "one-step": {
+        "kind": "pgd",
+        "norm": "l2",
+        "epsilon": 4,
+        "options": {"steps": 1, "step_size": 4, "random_start": False},
+    },
     "cw": {"kind": "cw", "options": {"steps": 3, "c": 1}, "images": 4},
 }
 
@@ -62,7 +67,7 @@ def test_one_table_holds_every_attack_and_the_manifest_sums_it_up(folder: Path) 
     frame = read_outcomes(folder / "outcomes.parquet").to_pandas()
     manifest = json.loads((folder / "manifest.json").read_text())
     facts = manifest["facts"]["attacks"]
-    assert frame.groupby("attack", sort=False).size().to_dict() == {"none": 7, "pgd-2": 5, "fgsm": 7, "cw": 4}
+    assert frame.groupby("attack", sort=False).size().to_dict() == {"none": 7, "pgd-2": 5, "one-step": 7, "cw": 4}
     for name, rows in frame.groupby("attack"):
         assert facts[name]["n"] == len(rows)
         assert facts[name]["robust_accuracy"] == pytest.approx(rows["robust"].mean())
@@ -71,8 +76,8 @@ def test_one_table_holds_every_attack_and_the_manifest_sums_it_up(folder: Path) 
         assert facts[name]["seconds"] >= 0
     assert facts["none"]["robust_accuracy"] == 1.0
     assert facts["pgd-2"]["largest_linf"] == pytest.approx(2 / 255, abs=1e-6)
-    assert 3.0 < facts["fgsm"]["largest_l2"] <= 4 + 1e-4
-    assert facts["fgsm"]["robust_accuracy"] < 1.0
+    assert 3.0 < facts["one-step"]["largest_l2"] <= 4 + 1e-4
+    assert facts["one-step"]["robust_accuracy"] < 1.0
     options = {"step_size": 2 / 255, "steps": 2, "restarts": 1, "random_start": True}
     assert manifest["settings"]["attacks"]["pgd-2"]["options"] == options
 

@@ -41,4 +41,4 @@ def test_a_run_made_from_other_files_is_not_accepted_nor_what_follows_it(project
     assert "left     structure" in said
     assert "made from another results/neighbors/" in said
     assert "left     train digits/vanilla-" in said
-    assert "0 are left" not in said
+    assert ", 0 are left" not in said
