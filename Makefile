@@ -26,8 +26,8 @@ demo: env ## run the default experiment on bundled digits and show Tables 1 and 
 	@$(RUN) snakemake --cores $(CORES)
 	@$(RUN) python -m stages.tables.show results/tables/digits table1 table2
 
-test: env ## run the test suite
-	@$(RUN) python -m pytest
+test: env ## run the test suite, files side by side
+	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slurm: env ## run the pipeline on a real SLURM of its own (root; installs SLURM where apt-get can)
 	@$(RUN) python -m tests.slurm.cluster install

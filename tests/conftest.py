@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: the cores are shared by processes of tests
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests/workflow/tiny.yaml"
@@ -88,6 +92,7 @@ class Project:
 
 def checkout(root: Path) -> Project:
     """The project's own files and the tiny experiment, nothing that was made."""
+    shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
         if (ROOT / name).is_dir():
@@ -105,12 +110,17 @@ def fresh(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project after the tiny experiment; only to be read."""
-    made = checkout(tmp_path_factory.mktemp("finished") / "project")
-    done = made.snakemake()
-    assert done.returncode == 0, done.stdout
-    return made
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The project after the tiny experiment; only to be read. Processes that test side by side share it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").is_dir():
+            made = checkout(shared / "being-made/project")
+            done = made.snakemake()
+            assert done.returncode == 0, done.stdout
+            (shared / "being-made").rename(shared / "finished")
+    return Project(shared / "finished/project")
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Digest of the code a result depends on: a module's import closure inside `stages`, comments and docstrings left out.
 
 Snakemake cannot see an edit to a module behind `python -m`, so this digest goes into a rule's params.
-`stages.core.config`, `section` and `components` stay out: every value they resolve is in the params already. So do this
-module, those that only word errors, progress or manifests, and those that save and resume, which leaves every bit as it
-is.
+`stages.core.config`, the modules it is made of, and `components` stay out: every value they resolve is in the params
+already. So do this module, those that only word errors, progress or manifests, and those that save and resume, which
+leaves every bit as it is.
 """
 
 import ast
@@ -17,6 +17,7 @@ WITHOUT_EFFECT = frozenset(
     f"stages.core.{name}"
     for name in (
         *("code", "components", "config", "errors", "explain", "progress", "quantities", "section", "stage"),
+        *("attacks", "images", "known", "moco", "recipe", "signatures", "table"),
         *("interrupt", "lease", "once", "resume", "saving"),
     )
 )

@@ -86,7 +86,7 @@ def test_a_job_asked_for_before_its_end_can_have_been_noted_is_not_done_again_an
     assert (job.times, job.read()) == (1, [f"{name} 1" for name in NAMES])
 
 
-@pytest.mark.parametrize("planned_at", [time.time() + 3600, NEVER])
+@pytest.mark.parametrize("planned_at", [time.time() + 3600, NEVER], ids=["in an hour", "never"])
 def test_a_job_asked_for_after_it_was_finished_is_done_again_and_then_taken_anew(job: Job, planned_at: float) -> None:
     job.ask(planned_at)
     assert (job.times, job.read()) == (2, [f"{name} 2" for name in NAMES])
