@@ -25,6 +25,7 @@ if workflow.is_main_process:
 
 envvars:
     "LSP_PLANNED_AT",
+    "PYTHONPATH",
 
 
 # Of jobs on this machine, as many at a time as its GPUs have slots; on a cluster SLURM counts.

@@ -91,7 +91,7 @@ rule assumptions:
     params:
         settings=packed_json(assumed(experiment)),
         code=assumptions_code(),
-        folder=TABLES,
+        folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         start("tables", "tables.assumptions") + " --settings {params.settings:q} --out {params.folder}"
         " --manifest {output.manifest}"
