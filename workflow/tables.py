@@ -16,15 +16,15 @@ def main(argv: list[str] | None = None) -> None:
     out = f"results/tables/{experiment.place}"
     plan = make_plan(experiment)
     for name, table in plan.tables.items():
-        _make("tables", table, out, name)
+        _make("tables", table, out, name, "--root", ".")
     if compared := comparisons(plan)[0]:
-        _make("tables.comparisons", compared, out, "comparisons")
+        _make("tables.comparisons", compared, out, "comparisons", "--root", ".")
     _make("tables.assumptions", assumed(experiment), out, "assumptions")
     print(f"tables: {out}/")
 
 
-def _make(stage: str, settings: dict[str, Any], out: str, name: str) -> None:
-    command = [sys.executable, "-m", f"stages.{stage}", "--settings", packed_json(settings), "--root", "."]
+def _make(stage: str, settings: dict[str, Any], out: str, name: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", f"stages.{stage}", "--settings", packed_json(settings), *arguments]
     subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
 
 

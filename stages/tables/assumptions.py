@@ -61,7 +61,6 @@ def main(argv: list[str] | None = None) -> None:
     """Write the list and its manifest."""
     cli = parser("tables.assumptions", __doc__ or "")
     cli.add_argument("--out", type=Path, required=True, help="the folder that assumptions.md goes to")
-    cli.add_argument("--root", type=Path, help="not read: all is in the settings")
     args = cli.parse_args(argv)
     with one_line_errors():
         experiment = load_settings(args.settings, Experiment)

@@ -7,7 +7,8 @@ from torch import Tensor
 from stages.core.artifacts import Neighbors
 from stages.core.config import StructureSettings
 from stages.core.errors import ConfigError
-from stages.core.split import held_out_mask
+from stages.core.known import SPLIT_SHARE
+from stages.core.split import LARGEST_SHARE, held_out_mask
 from stages.structure.companions import companions, random_others
 
 IMAGES, HELD_OUT = 80, 8
@@ -71,3 +72,7 @@ def test_every_image_of_the_pool_is_drawn_equally_often_by_an_anchor_of_the_pool
 def test_a_search_too_shallow_for_the_held_out_names_the_cure(embeddings: Tensor, distances: Tensor) -> None:
     with pytest.raises(ConfigError, match=r"neighbors\.depth"):
         companions(StructureSettings(m=6, held_out=HELD_OUT), search(distances, 6), embeddings, torch.Generator())
+
+
+def test_the_plan_knows_the_share_that_is_held_out() -> None:
+    assert SPLIT_SHARE == LARGEST_SHARE
