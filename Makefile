@@ -38,31 +38,31 @@ lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) mypy
 	@$(RUN) lint-imports --no-cache
 	@$(RUN) snakefmt --check -l 120 Snakefile workflow/rules
-	@$(RUN) python -m workflow.lint
+	@$(RUN) python -m workflow.generate.lint
 
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
-	@$(RUN) python -m workflow.tables $(CONFIGFILE)
+	@$(RUN) python -m workflow.commands.tables $(CONFIGFILE)
 
 paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
 paper-cells: env ## print the paper's number behind each cell of CONFIG (paper.yaml): its 239 cells, from the plan
-	@$(RUN) python -m workflow.paper_cells $(CONFIGFILE)
+	@$(RUN) python -m workflow.commands.paper_cells $(CONFIGFILE)
 
 status: env ## list what of CONFIG is done, failed, started or missing
-	@$(RUN) python -m workflow.status $(CONFIGFILE)
+	@$(RUN) python -m workflow.commands.status $(CONFIGFILE)
 
 accept: env ## take CONFIG's finished runs as valid under the present code
-	@$(RUN) python -m workflow.accept $(CONFIGFILE)
+	@$(RUN) python -m workflow.commands.accept $(CONFIGFILE)
 
 publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
-	@$(RUN) python -m workflow.publish $(CONFIGFILE)
+	@$(RUN) python -m workflow.commands.publish $(CONFIGFILE)
 
 published: env ## regenerate the tables in results/published/ from their outcomes
-	@$(RUN) python -m workflow.published
+	@$(RUN) python -m workflow.commands.republish
 
 schema: env ## write workflow/config.schema.json from the config models
-	@$(RUN) python -m workflow.schema
+	@$(RUN) python -m workflow.generate.schema
 
 lock: env ## resolve envs/requirements.in into the hashed lock and the conda file
 	@cd envs && $(RUN) uv pip compile requirements.in --overrides overrides.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt
 	@cd envs && $(RUN) uv pip compile bootstrap.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o bootstrap.txt
-	@$(RUN) python -m workflow.conda
+	@$(RUN) python -m workflow.generate.conda

@@ -11,12 +11,12 @@ sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
 from stages.core.errors import ConfigError
-from stages.core.experiment import remarks
+from workflow.planning.experiment import remarks
 from stages.core.files import canonical_json, packed_json
-from workflow.assumptions import assumed, assumptions_code
-from workflow.devices import gpu_slots
-from workflow.load import load_experiment
-from workflow.plan import comparisons, make_plan
+from workflow.planning.assumptions import assumed, assumptions_code
+from workflow.launch.devices import gpu_slots
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import comparisons, make_plan
 
 min_version("9.0")
 

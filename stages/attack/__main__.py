@@ -8,18 +8,18 @@ from torch import device as torch_device
 
 from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
 from stages.attack.state import AttackState, Finished
-from stages.core import once
 from stages.core.artifacts import read_images, write_outcomes
 from stages.core.code import code_digest
-from stages.core.components import module_name
-from stages.core.config import AttackSettings
+from stages.core.config.attacks import AttackSettings
+from stages.core.config.plugins import module_name
 from stages.core.device import prepare
 from stages.core.files import digest, sha256_file
+from stages.core.images.subset import say_if_fewer
+from stages.core.job import once
+from stages.core.job.progress import log_line
+from stages.core.job.saving import saving
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.core.models.checkpoint import load_classifier
-from stages.core.progress import say
-from stages.core.saving import saving
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
-from stages.core.subset import say_if_fewer
 
 SECONDS_BETWEEN_SAVES = 60.0  # the state is small
 
@@ -76,7 +76,9 @@ def run(
                 table, found = evaluate(model, name, attack, test, settings.seed, device, finished, save_if_due)
                 tables.append(table)
                 facts["attacks"][name] = found
-                say(f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s")
+                log_line(
+                    f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s"
+                )
             write_outcomes(args.outcomes, pa.concat_tables(tables))
 
 

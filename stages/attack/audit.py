@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stages.core.config import Attack
+from stages.core.config.attacks import Attack
 from stages.core.errors import AuditError, DivergenceError
-from stages.core.perturb import evaluating
+from stages.core.images.perturb import evaluating
 
 SCORE_BATCH = 100
 LINF_TOLERANCE = 1e-6

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
 from stages.attack.state import Finished
 from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
-from stages.core.components import module_name
-from stages.core.config import Attack
+from stages.core.config.attacks import Attack
+from stages.core.config.plugins import module_name
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest
-from stages.core.interrupt import uninterrupted
-from stages.core.perturb import evaluating, without_parameter_gradients
-from stages.core.progress import progress
-from stages.core.subset import measured_images
-from stages.core.threat import Threat
+from stages.core.images.perturb import evaluating, without_parameter_gradients
+from stages.core.images.subset import measured_images
+from stages.core.images.threat import Threat
+from stages.core.job.interrupt import uninterrupted
+from stages.core.job.progress import progress
 
 AttackFunction = Callable[..., Tensor]
 Facts = dict[str, float | int]

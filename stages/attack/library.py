@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stages.attack.audit import require_eval_mode
 from stages.core.errors import ConfigError
-from stages.core.perturb import evaluating, without_parameter_gradients
+from stages.core.images.perturb import evaluating, without_parameter_gradients
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 

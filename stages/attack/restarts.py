@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from stages.core.perturb import PerExampleLoss, evaluating, perturb
-from stages.core.threat import Threat
+from stages.core.images.perturb import PerExampleLoss, evaluating, perturb
+from stages.core.images.threat import Threat
 
 
 def best_of_restarts(

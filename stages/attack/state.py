@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from stages.attack.audit import Verdicts
-from stages.core.progress import say
-from stages.core.resume import load_state, save_state
+from stages.core.job.progress import log_line
+from stages.core.job.resume import load_state, save_state
 
 
 @dataclass
@@ -56,4 +56,4 @@ class AttackState:
         for name, finished in record["attacks"].items():
             batches = {place: Verdicts(**verdicts) for place, verdicts in finished["batches"].items()}
             self.attacks[name] = Finished(batches, finished["seconds"])
-        say(f"resumed {self.place}")
+        log_line(f"resumed {self.place}")

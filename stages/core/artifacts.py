@@ -41,15 +41,15 @@ class ImageSet:
 class Structure:
     """Anchors' companions (N, m) int64 and structure vectors P_x (N, m) float32, rows summing to 1 (Eq. 2)."""
 
-    neighbors: Tensor
-    structure: Tensor
+    companions: Tensor
+    vectors: Tensor
 
 
 @dataclass(frozen=True)
 class Neighbors:
     """Nearest first: ids (N, k) int64 and Euclidean distances (N, k) float64; no anchor lists itself."""
 
-    neighbors: Tensor
+    ids: Tensor
     distances: Tensor
 
 
@@ -135,10 +135,10 @@ def read_embeddings(path: Path) -> Tensor:
 
 def write_neighbors(path: Path, neighbors: Neighbors) -> None:
     """Write the neighbor lists and their distances."""
-    check_neighbors(neighbors.neighbors, len(neighbors.neighbors), str(path))
+    check_neighbors(neighbors.ids, len(neighbors.ids), str(path))
     columns = {
-        "index": np.arange(len(neighbors.neighbors)),
-        "neighbors": _list_column(neighbors.neighbors),
+        "index": np.arange(len(neighbors.ids)),
+        "neighbors": _list_column(neighbors.ids),
         "distances": _list_column(neighbors.distances),
     }
     write_table(path, pa.table(columns))
@@ -150,7 +150,7 @@ def read_neighbors(path: Path) -> Neighbors:
     neighbors = Neighbors(
         _matrix(path, table, "neighbors", pa.int64()), _matrix(path, table, "distances", pa.float64())
     )
-    check_neighbors(neighbors.neighbors, len(neighbors.neighbors), str(path))
+    check_neighbors(neighbors.ids, len(neighbors.ids), str(path))
     return neighbors
 
 
@@ -158,9 +158,9 @@ def write_structure(path: Path, structure: Structure) -> None:
     """Write companions and structure vectors after checking them."""
     _check_structure(structure, str(path))
     columns = {
-        "index": np.arange(len(structure.neighbors)),
-        "neighbors": _list_column(structure.neighbors),
-        "structure": _list_column(structure.structure),
+        "index": np.arange(len(structure.companions)),
+        "neighbors": _list_column(structure.companions),
+        "structure": _list_column(structure.vectors),
     }
     write_table(path, pa.table(columns))
 
@@ -176,14 +176,14 @@ def read_structure(path: Path) -> Structure:
 
 
 def _check_structure(structure: Structure, name: str) -> None:
-    check_neighbors(structure.neighbors, len(structure.neighbors), name)
-    if structure.structure.shape != structure.neighbors.shape:
+    check_neighbors(structure.companions, len(structure.companions), name)
+    if structure.vectors.shape != structure.companions.shape:
         raise ArtifactError(
-            f"{name}: {tuple(structure.structure.shape)} structure vectors for {tuple(structure.neighbors.shape)}"
+            f"{name}: {tuple(structure.vectors.shape)} structure vectors for {tuple(structure.companions.shape)}"
             " neighbors; rebuild with `snakemake -R structure`"
         )
-    sums = structure.structure.double().sum(dim=1)
-    if not bool(((sums - 1).abs() < 1e-4).all()) or bool((structure.structure < 0).any()):
+    sums = structure.vectors.double().sum(dim=1)
+    if not bool(((sums - 1).abs() < 1e-4).all()) or bool((structure.vectors < 0).any()):
         raise ArtifactError(
             f"{name}: structure vectors must be non-negative and sum to 1; rebuild with `snakemake -R structure`"
         )

@@ -1,9 +1,9 @@
 """Digest of the code a result depends on: a module's import closure inside `stages`, comments and docstrings left out.
 
 Snakemake cannot see an edit to a module behind `python -m`, so this digest goes into a rule's params.
-`stages.core.config`, the modules it is made of, and `components` stay out: every value they resolve is in the params
-already. So do this module, those that only word errors, progress or manifests, and those that save and resume, which
-leaves every bit as it is.
+The room of settings stays out, but for a table's plan, which lays tables out: every value that settings resolve is in
+the params already. So do this module, those that only word errors, progress or manifests, and those that save and
+resume, which leaves every bit as it is.
 """
 
 import ast
@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+CONFIG, TABLE_PLAN = "stages.core.config", "stages.core.config.table_plan"
 WITHOUT_EFFECT = frozenset(
     f"stages.core.{name}"
     for name in (
-        *("code", "components", "config", "errors", "explain", "progress", "quantities", "section", "stage"),
-        *("attacks", "images", "known", "moco", "recipe", "signatures", "table"),
-        *("interrupt", "lease", "once", "resume", "saving"),
+        *("code", "errors"),
+        *(f"job.{name}" for name in ("interrupt", "lease", "once", "progress", "resume", "saving", "stage")),
     )
 )
 
@@ -29,7 +29,7 @@ def code_digest(modules: Iterable[str], length: int = 16) -> str:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in closure or name in WITHOUT_EFFECT:
+        if name in closure or _is_without_effect(name):
             continue
         closure.add(name)
         waiting.extend(_imports(name))
@@ -37,6 +37,11 @@ def code_digest(modules: Iterable[str], length: int = 16) -> str:
     for name in sorted(closure):
         state.update(f"{name}\n{_meaning(name)}\n".encode())
     return state.hexdigest()[:length]
+
+
+def _is_without_effect(module: str) -> bool:
+    settings = module == CONFIG or module.startswith(f"{CONFIG}.")
+    return module in WITHOUT_EFFECT or (settings and module != TABLE_PLAN)
 
 
 def source_file(module: str) -> Path | None:

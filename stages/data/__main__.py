@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from stages.core.artifacts import write_images
-from stages.core.config import Data
+from stages.core.config.data import Data
 from stages.core.device import prepare
 from stages.core.errors import ConfigError
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.data.catalog import open_data_set
-from stages.data.decode import decode, describe
+from stages.data.decode import decode, image_set_facts
 from stages.data.pixels import decoder_versions
 
 
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
                 decoded = decode(data, settings)
             for name, images in decoded.items():
                 write_images(outputs[name], images)
-                facts[name] = describe(images, data.splits[name].noted)
+                facts[name] = image_set_facts(images, data.splits[name].noted)
             facts["classes"] = list(decoded["train"].classes)
             facts["decoder"] = decoder_versions()
 

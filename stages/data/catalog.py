@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.core.config import Data
+from stages.core.config.data import Data
 from stages.core.errors import ArtifactError
 from stages.data.download import Archive, downloaded
 from stages.data.paths import expand

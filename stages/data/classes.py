@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from stages.core.errors import ArtifactError
-from stages.core.progress import say
+from stages.core.job.progress import log_line
 from stages.data.records import DataSet, Labels, Records
 
 SHOWN = 5
@@ -59,16 +59,16 @@ def _check_range(records: Records, names: tuple[str, ...]) -> None:
 def _names(present: Labels, listed: tuple[str, ...]) -> tuple[str, ...]:
     """The name of each class present (K,), all different: where the list has a name twice, each gets its label."""
     if not np.array_equal(present, np.arange(len(present))):
-        say(f"classes: the labels {_some(present.tolist())} become 0 to {len(present) - 1}")
+        log_line(f"classes: the labels {_some(present.tolist())} become 0 to {len(present) - 1}")
     if not listed:
         return tuple(str(label) for label in present)
     if absent := sorted(set(range(len(listed))) - set(present.tolist())):
         unused = _some([f"'{listed[label]}'" for label in absent])
-        say(f"classes: {len(absent)} of {len(listed)} names have no training image and are left out: {unused}")
+        log_line(f"classes: {len(absent)} of {len(listed)} names have no training image and are left out: {unused}")
     names = [listed[label] for label in present]
     if len(set(names)) == len(names) and all(names):
         return tuple(names)
-    say("classes: the list has a name twice or an empty one; each name is given with its label")
+    log_line("classes: the list has a name twice or an empty one; each name is given with its label")
     return tuple(f"{name} ({label})" for name, label in zip(names, present, strict=True))
 
 

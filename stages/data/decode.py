@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from stages.core.artifacts import ImageSet
-from stages.core.config import Data
+from stages.core.config.data import Data
 from stages.core.errors import ConfigError
-from stages.core.progress import say
+from stages.core.job.progress import log_line
 from stages.data.classes import settled
 from stages.data.pixels import ANIMATIONS, ORIENTED, shape, stack
 from stages.data.records import DataSet, Records
@@ -33,7 +33,7 @@ def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
         )
     }
     if lost := len(data.classes) - len(np.unique(data.train.labels[rows["train"]])):
-        say(f"train_images: {settings.train_images} leaves {lost} of {len(data.classes)} classes without an image")
+        log_line(f"train_images: {settings.train_images} leaves {lost} of {len(data.classes)} classes without an image")
     if data.unlabelled is not None:
         rows["unlabelled"] = np.arange(len(data.unlabelled.labels))
     decoded = {
@@ -47,7 +47,7 @@ def decode(data: DataSet, settings: Data) -> dict[str, ImageSet]:
     return decoded
 
 
-def describe(images: ImageSet, noted: Counter[str]) -> dict[str, Any]:
+def image_set_facts(images: ImageSet, noted: Counter[str]) -> dict[str, Any]:
     """What the manifest keeps of a set: its size, its content hash, and the images of each class by label.
 
     noted: what its records' decoding counted, kept too: images turned upright, and those of several frames.

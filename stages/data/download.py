@@ -21,7 +21,7 @@ from urllib.request import url2pathname
 import pooch
 
 from stages.core.errors import ArtifactError, DownloadError
-from stages.core.progress import SECONDS_BETWEEN_LINES, say
+from stages.core.job.progress import SECONDS_BETWEEN_LINES, log_line
 from stages.data.paths import expand
 
 RETRIES = 3
@@ -48,7 +48,7 @@ class _Lines:
         self.done += count
         if time.monotonic() - self.spoken >= SECONDS_BETWEEN_LINES:
             self.spoken = time.monotonic()
-            say(f"{self.name}: {self.done / 1e6:.0f} of {self.total / 1e6:.0f} MB")
+            log_line(f"{self.name}: {self.done / 1e6:.0f} of {self.total / 1e6:.0f} MB")
 
     def reset(self) -> None:
         self.done = 0
@@ -107,7 +107,7 @@ def unpack(path: Path, folder: Path) -> None:
 
     Raises ArtifactError for a damaged tar and for a member that would land or link outside the folder.
     """
-    say(f"{path.name}: unpacking")
+    log_line(f"{path.name}: unpacking")
     try:
         with tarfile.open(path) as tar:
             tar.extractall(folder, filter="data")
@@ -142,7 +142,7 @@ class _LocalCopy:
     source: Path
 
     def __call__(self, url: str, output_file: Any, caller: Any) -> None:
-        say(f"copying {self.source}")
+        log_line(f"copying {self.source}")
         shutil.copyfile(self.source, output_file)
 
 
@@ -153,6 +153,6 @@ class _HttpDownloader:
     name: str
 
     def __call__(self, url: str, output_file: Any, caller: Any) -> None:
-        say(f"fetching {url}")
+        log_line(f"fetching {url}")
         bar = True if sys.stderr.isatty() else _Lines(self.name)
         pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)(url, output_file, caller)

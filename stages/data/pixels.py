@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 from torch import Tensor
 
 from stages.core.errors import ArtifactError, ConfigError
-from stages.core.progress import progress, say
+from stages.core.job.progress import log_line, progress
 
 Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # no format whose decoder starts another program
@@ -50,7 +50,7 @@ def decode_image(encoded: bytes, name: str, noted: Counter[str]) -> Pixels:
                 raise ArtifactError(f"{name}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
             if getattr(image, "is_animated", False):
                 if not noted[ANIMATIONS]:
-                    say(f"{name}: holds several frames; the first is taken, here and in others like it")
+                    log_line(f"{name}: holds several frames; the first is taken, here and in others like it")
                 noted[ANIMATIONS] += 1
             noted[ORIENTED] += orientation(image) in UPRIGHT
             image.load()  # which turns a TIFF, and takes its tag away

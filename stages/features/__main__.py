@@ -8,14 +8,14 @@ import pyarrow as pa
 from torch import Tensor
 from torch import device as torch_device
 
-from stages.core import once
 from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_table, write_weights
 from stages.core.code import code_digest
-from stages.core.config import Features
+from stages.core.config.moco import Features
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest, sha256_file
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job import once
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.features.embed import embed, pixels
 from stages.features.pretrain import architecture, pretrain
 from stages.features.source import encoder_file, load_encoder
@@ -76,7 +76,7 @@ def run_pretrain(argv: list[str]) -> None:
             device=device,
         ) as facts:
             sets = {name: read_images(path) for name, path in inputs.items()}
-            check_labels(sets, inputs)
+            require_same_classes(sets, inputs)
             moved = {name: _to(images, device) for name, images in sets.items()}
             saved = args.resume / "state.pt"
             state = pretrain(
@@ -126,7 +126,7 @@ def _embedded(settings: Features, encoder: Path, images: Tensor, device: torch_d
     return embed(network, images, embedding=settings.embedding, batch_size=settings.batch_size, device=device)
 
 
-def check_labels(sets: dict[str, ImageSet], paths: dict[str, Path]) -> None:
+def require_same_classes(sets: dict[str, ImageSet], paths: dict[str, Path]) -> None:
     """ArtifactError unless training and test images are labelled with the same classes, as the kNN monitor needs."""
     for name in ("train", "test"):
         if int(sets[name].labels.min()) < 0:

@@ -33,7 +33,7 @@ class Queue:
 
 
 @torch.no_grad()
-def follow(key_encoder: nn.Module, query_encoder: nn.Module, *, momentum: float) -> None:
+def momentum_update(key_encoder: nn.Module, query_encoder: nn.Module, *, momentum: float) -> None:
     """theta_k <- momentum * theta_k + (1 - momentum) * theta_q (Eq. 2); batch-norm statistics stay each one's own."""
     for slow, fast in zip(key_encoder.parameters(), query_encoder.parameters(), strict=True):
         slow.mul_(momentum).add_(fast, alpha=1 - momentum)

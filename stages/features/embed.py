@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from stages.core.perturb import evaluating
-from stages.core.progress import progress
+from stages.core.images.perturb import evaluating
+from stages.core.job.progress import progress
 from stages.features.network import PIXEL_MAX, Encoder
 
 

@@ -17,11 +17,11 @@ import torch
 from torch import Generator, Tensor
 
 from stages.core.artifacts import ImageSet
-from stages.core.config import Moco
+from stages.core.config.moco import Moco
 from stages.core.errors import ArtifactError, ConfigError, DivergenceError
-from stages.core.interrupt import uninterrupted
-from stages.core.progress import progress, say
-from stages.core.saving import saving
+from stages.core.job.interrupt import uninterrupted
+from stages.core.job.progress import log_line, progress
+from stages.core.job.saving import saving
 from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
@@ -62,11 +62,11 @@ def pretrain(
             loss, accuracy = mean_loss(settings, state, epoch), math.nan
             if number % settings.monitor_epochs == 0 or number == settings.epochs:
                 accuracy = monitor(settings, state, train, test)
-                say(f"MoCo epoch {number}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
+                log_line(f"MoCo epoch {number}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
             with uninterrupted():
                 row = {"epoch": number, "loss": loss, "lr": learning_rate(settings, number), "knn_accuracy": accuracy}
                 state.history.append({**row, "seconds": epoch.seconds + time.monotonic() - started})
-                state.epoch, state.underway = number, None
+                state.epoch, state.current_epoch = number, None
                 save()
     return state
 
@@ -112,7 +112,7 @@ def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
     key.requires_grad_(False)
     size = min(settings.queue, max(1, len(images) // 2))
     if size < settings.queue:
-        say(f"moco.queue: {settings.queue} is cut to {size}, half of the {len(images)} images")
+        log_line(f"moco.queue: {settings.queue} is cut to {size}, half of the {len(images)} images")
     generator = Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(
         query.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
@@ -126,10 +126,10 @@ def train_epoch(
     """What is left of one pass over the images in a random order, the incomplete batch dropped."""
     steps = len(images) // settings.batch_size
     with uninterrupted():
-        if state.underway is None:
+        if state.current_epoch is None:
             order = torch.randperm(len(images), generator=state.generator).to(images.device)
-            state.underway = Epoch(order, torch.zeros(steps, dtype=torch.float64, device=images.device))
-        epoch = state.underway
+            state.current_epoch = Epoch(order, torch.zeros(steps, dtype=torch.float64, device=images.device))
+        epoch = state.current_epoch
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.query.train()

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from stages.core.config import Features
+from stages.core.config.moco import Features
 from stages.core.errors import ConfigError
 from stages.features.network import Encoder, read_encoder
 from stages.features.official import read_official

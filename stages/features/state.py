@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages.core.progress import say
-from stages.core.resume import load_state, save_state
+from stages.core.job.progress import log_line
+from stages.core.job.resume import load_state, save_state
 from stages.features.contrast import Queue
 from stages.features.network import Encoder
 
@@ -31,7 +31,7 @@ class PretrainState:
     """Both encoders, queue, optimizer, the one random stream, the place inside the epoch, and the history.
 
     Law: a run that is interrupted after any step and resumed equals one that is not, bit for bit on one machine.
-    epoch: finished epochs; underway: the one after them, None until it begins.
+    epoch: finished epochs; current_epoch: the one after them, None until it begins.
     """
 
     query: Encoder
@@ -40,13 +40,13 @@ class PretrainState:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     epoch: int = 0
-    underway: Epoch | None = None
+    current_epoch: Epoch | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def place(self) -> str:
         """Where the run is, in words."""
-        return f"after epoch {self.epoch}, step {self.underway.step if self.underway else 0}"
+        return f"after epoch {self.epoch}, step {self.current_epoch.step if self.current_epoch else 0}"
 
     def save(self, path: Path, run: str) -> None:
         """Write the state whole or not at all; `run` names what it belongs to."""
@@ -58,7 +58,7 @@ class PretrainState:
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "epoch": self.epoch,
-            "underway": None if self.underway is None else vars(self.underway),
+            "current_epoch": None if self.current_epoch is None else vars(self.current_epoch),
             "history": self.history,
         }
         save_state(path, run, state)
@@ -74,5 +74,5 @@ class PretrainState:
         self.optimizer.load_state_dict(record["optimizer"])
         self.generator.set_state(record["generator"].cpu())
         self.epoch, self.history = record["epoch"], record["history"]
-        self.underway = None if record["underway"] is None else Epoch(**record["underway"])
-        say(f"resumed {self.place}")
+        self.current_epoch = None if record["current_epoch"] is None else Epoch(**record["current_epoch"])
+        log_line(f"resumed {self.place}")

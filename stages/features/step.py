@@ -3,9 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from stages.core.augment import color_jitter, gaussian_blur, grayscale, horizontal_flip, random_resized_crop
-from stages.core.config import Moco
-from stages.features.contrast import follow, info_nce, shuffled_keys
+from stages.core.config.moco import Moco
+from stages.core.images.augment import color_jitter, gaussian_blur, grayscale, horizontal_flip, random_resized_crop
+from stages.features.contrast import info_nce, momentum_update, shuffled_keys
 from stages.features.state import PretrainState
 
 
@@ -15,7 +15,7 @@ def train_step(settings: Moco, state: PretrainState, images: Tensor) -> Tensor:
     symmetric: each view is query once and key once, and the two losses are added, as in the demo.
     """
     first, second = (view(images, state.generator, settings) for _ in range(2))
-    follow(state.key, state.query, momentum=settings.key_momentum)
+    momentum_update(state.key, state.query, momentum=settings.key_momentum)
     pairs = [(first, second), (second, first)] if settings.symmetric else [(first, second)]
     keys = [shuffled_keys(state.key, other, state.generator) for _, other in pairs]
     loss = torch.zeros((), device=images.device)

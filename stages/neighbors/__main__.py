@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from stages.core.artifacts import Neighbors, read_embeddings, read_images, write_neighbors
-from stages.core.config import NeighborSearch
+from stages.core.config.structure import NeighborSearch
 from stages.core.device import prepare
 from stages.core.files import write_json
-from stages.core.progress import say
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.progress import log_line
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.neighbors.index import build_index, cells, checksum_path, on_gpu, read_index, write_index
-from stages.neighbors.quality import check_labels, describe, recall, sample_anchors
+from stages.neighbors.quality import neighbor_facts, recall, require_a_label_each, sample_anchors
 from stages.neighbors.search import check_depth, search
 
 MODULES = ["stages.neighbors.__main__"]
@@ -59,15 +59,15 @@ def search_all(arguments: argparse.Namespace, settings: NeighborSearch, device: 
     ) as facts:
         embeddings = read_embeddings(arguments.embeddings)
         labels = read_images(arguments.labels_from).labels
-        check_labels(labels, embeddings)
+        require_a_label_each(labels, embeddings)
         index = read_index(arguments.index, embeddings)
         neighbors, report = find(index, embeddings, settings, device)
-        report |= describe(embeddings, neighbors, labels)
+        report |= neighbor_facts(embeddings, neighbors, labels)
         write_neighbors(arguments.neighbors, neighbors)
         write_json(arguments.report, report)
         facts.update(report)
         purity = "no labels" if report["label_purity"] is None else f"label purity {report['label_purity']:.4f}"
-        say(f"neighbors: {len(embeddings)} images, recall {report['recall']:.4f}, {purity}")
+        log_line(f"neighbors: {len(embeddings)} images, recall {report['recall']:.4f}, {purity}")
 
 
 def find(
@@ -96,7 +96,7 @@ def find(
         anchors = sample_anchors(images, settings.recall_sample)
         exact = on_gpu(build_index(embeddings, NeighborSearch(index="exact"), device), device, width)
         truth = search(exact, embeddings, anchors, **wanted).neighbors
-        listed = Neighbors(found.neighbors.neighbors[anchors], found.neighbors.distances[anchors])
+        listed = Neighbors(found.neighbors.ids[anchors], found.neighbors.distances[anchors])
         report |= {"recall": recall(listed, truth), "recall_anchors": len(anchors)}
     return found.neighbors, report
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.core.config import NeighborSearch
+from stages.core.config.structure import NeighborSearch
 from stages.core.errors import ArtifactError, StageError
 from stages.core.files import atomic, write_text
-from stages.core.progress import say
+from stages.core.job.progress import log_line
 
 POINTS_A_CELL = 39
 """FAISS's own least number of training points for each k-means centroid."""
@@ -78,7 +78,9 @@ def cell_count(images: int, wanted: int) -> int:
     """`wanted` cells, or as many as leave each 39 of the images; a message says when it is fewer."""
     most = max(1, images // POINTS_A_CELL)
     if wanted > most:
-        say(f"neighbors: {images} images train {most} cells at {POINTS_A_CELL} each; using {most}, not lists: {wanted}")
+        log_line(
+            f"neighbors: {images} images train {most} cells at {POINTS_A_CELL} each; using {most}, not lists: {wanted}"
+        )
     return min(wanted, most)
 
 

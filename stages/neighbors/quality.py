@@ -31,7 +31,7 @@ def duplicates(embeddings: Tensor) -> tuple[int, int]:
     return sum(count * (count - 1) // 2 for count in copies), sum(count for count in copies if count > 1)
 
 
-def check_labels(labels: Tensor, embeddings: Tensor) -> None:
+def require_a_label_each(labels: Tensor, embeddings: Tensor) -> None:
     """Raise unless there is a label (N,) for every embedding (N, D)."""
     if len(labels) != len(embeddings):
         raise StageError(
@@ -60,13 +60,13 @@ def distance_facts(distances: Tensor) -> dict[str, float]:
     }
 
 
-def describe(embeddings: Tensor, neighbors: Neighbors, labels: Tensor) -> dict[str, Any]:
+def neighbor_facts(embeddings: Tensor, neighbors: Neighbors, labels: Tensor) -> dict[str, Any]:
     """Facts of neighbor lists (N, k) over embeddings (N, D) with labels (N,): duplicates, purity, distances."""
     pairs, anchors = duplicates(embeddings)
     return {
         "duplicate_pairs": pairs,
         "duplicate_anchors": anchors,
-        "purity_neighbors": min(PURITY_NEIGHBORS, neighbors.neighbors.shape[1]),
-        "label_purity": label_purity(neighbors.neighbors, labels),
+        "purity_neighbors": min(PURITY_NEIGHBORS, neighbors.ids.shape[1]),
+        "label_purity": label_purity(neighbors.ids, labels),
         **distance_facts(neighbors.distances),
     }

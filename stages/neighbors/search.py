@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stages.core.artifacts import Neighbors
 from stages.core.errors import StageError
-from stages.core.progress import progress
+from stages.core.job.progress import progress
 from stages.neighbors.index import GPU_LIMIT, NUMBERS_AT_ONCE, cells, norms, scale_exponent, scaled
 
 QUERIES_AT_ONCE = 256

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 
 from stages.core.artifacts import Structure, read_embeddings, read_neighbors, write_structure
-from stages.core.config import StructureSettings
+from stages.core.config.structure import StructureSettings
 from stages.core.device import prepare
-from stages.core.progress import say
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.progress import log_line
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.structure.companions import companions
-from stages.structure.vectors import coefficient_of_variation, controlled, structure_vectors
+from stages.structure.vectors import coefficient_of_variation, controlled, embedding_structure
 
 VECTORS = {
     "distances": "of distances (Eq. 2)",
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             ids, distances = companions(
                 settings, read_neighbors(arguments.neighbors), read_embeddings(arguments.embeddings), drawn
             )
-            vectors, degenerate = structure_vectors(distances)
+            vectors, degenerate = embedding_structure(distances)
             vectors = controlled(vectors, settings.vector, drawn)
             write_structure(arguments.structure, Structure(ids, vectors.float()))
             facts.update(
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
                 coefficient_of_variation=coefficient_of_variation(vectors),
                 degenerate_anchors=int(degenerate.sum()),
             )
-            say(
+            log_line(
                 f"structure: {len(ids)} anchors, {settings.m} {settings.kind} companions, P_x {facts['vector']}, "
                 f"coefficient of variation {facts['coefficient_of_variation']:.4f}"
             )

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from stages.core.artifacts import Neighbors
-from stages.core.config import StructureSettings
+from stages.core.config.structure import StructureSettings
 from stages.core.errors import ConfigError, StageError
-from stages.core.split import held_out_mask
+from stages.core.images.split import held_out_mask
 
 NUMBERS_AT_ONCE = 2**23
 """Float64 differences held in memory at a time: 64 MiB."""
@@ -20,7 +20,7 @@ def companions(
     local: the nearest m of the searched lists. global: m distinct others by `generator`, in the order drawn.
     Held-out images (core.split) are nobody's companion; as anchors they have rows too, which training leaves aside.
     """
-    images, depth = searched.neighbors.shape
+    images, depth = searched.ids.shape
     if len(embeddings) != images:
         raise StageError(
             f"--neighbors lists {images} images and --embeddings holds {len(embeddings)}; "
@@ -32,8 +32,8 @@ def companions(
             raise ConfigError(
                 f"m: {choice.m} is more than the {depth} neighbors searched; raise `depth` to {choice.m} or lower m"
             )
-        places = first_allowed(searched.neighbors, held_out, choice.m)
-        return searched.neighbors.gather(1, places), searched.distances.gather(1, places)
+        places = first_allowed(searched.ids, held_out, choice.m)
+        return searched.ids.gather(1, places), searched.distances.gather(1, places)
     ids = random_others(~held_out, choice.m, generator)
     return ids, distances_to(ids, embeddings)
 

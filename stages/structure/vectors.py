@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 LEAST_SUM = 1e-12
 
 
-def structure_vectors(distances: Tensor) -> tuple[Tensor, Tensor]:
+def embedding_structure(distances: Tensor) -> tuple[Tensor, Tensor]:
     """P_x[j] = d(x, x_j) / sum_k d(x, x_k): vectors (N, m) float64 with rows summing to 1, and degenerate (N,) bool.
 
     distances: (N, m), in any unit, for P_x does not change with their scale. An anchor whose distances sum to no more

@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stages.core.config.table_plan import Plan
 from stages.core.device import prepare
 from stages.core.files import write_text
-from stages.core.progress import say
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.progress import log_line
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.tables.best_on_test import best_on_test_notes
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
 from stages.tables.figure import draw_losses
 from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.paper import PAPER, read_paper
-from stages.tables.parity import parity_notes
-from stages.tables.plan import Plan
 from stages.tables.sheet import lay_out
 from stages.tables.subsets import subset_notes
 from stages.tables.terminal import terminal_text
@@ -46,13 +46,13 @@ def main(argv: list[str] | None = None) -> None:
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
         for name in facts["missing"]:
-            say(f"{plan.table}: missing {name}")
+            log_line(f"{plan.table}: missing {name}")
 
 
 def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
     """Write a table as CSV, text, and LaTeX, alone and in a document; return what is missing, each run once."""
     cells = score(plan, root, read_paper())
-    sheet = lay_out(plan, cells, [*subset_notes(plan, cells), *parity_notes(plan, cells, root)])
+    sheet = lay_out(plan, cells, [*subset_notes(plan, cells), *best_on_test_notes(plan, cells, root)])
     write_cells(outputs["csv"], cells)
     write_text(outputs["tex"], latex_fragment(sheet))
     write_text(outputs["document"], latex_document(sheet, outputs["tex"].name))

@@ -8,9 +8,9 @@ import json
 import sys
 from collections.abc import Iterator
 
+from stages.core.config.table_plan import Column, Plan, Row
 from stages.tables.listing import csv_text
 from stages.tables.paper import Key, Published, key, read_paper
-from stages.tables.plan import Column, Plan, Row
 
 
 def answer(paper: dict[Key, Published], plan: Plan, row: Row, column: Column) -> Published | None:

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
+from stages.core.config.section import Section
 from stages.core.device import prepare
 from stages.core.files import write_text
-from stages.core.section import Section
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 
 CATALOG = Path(__file__).with_name("assumptions.yaml")
 PIXEL_LEVELS = 255

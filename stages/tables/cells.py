@@ -15,14 +15,14 @@ import pyarrow as pa
 from scipy.stats import binomtest
 
 from stages.core.artifacts import read_outcomes
+from stages.core.config.table_plan import Column, Plan, Row
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
-from stages.core.progress import say
+from stages.core.job.progress import log_line
 from stages.tables.answers import answer
 from stages.tables.listing import csv_text
 from stages.tables.paper import Key, Published
-from stages.tables.plan import Column, Plan, Row
-from stages.tables.verdicts import Gap, Reader, Verdicts, read_verdicts
+from stages.tables.verdicts import MissingRun, Reader, Verdicts, read_verdicts
 
 CSV_HEAD = (
     "dataset",
@@ -53,7 +53,7 @@ class Cell:
     column: Column
     fractions: tuple[float, ...]
     images: int
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[MissingRun, ...] = ()
     paper: Decimal | None = None
     verdicts: tuple[Verdicts, ...] = ()
     clean_on_same: float | None = None
@@ -95,7 +95,7 @@ def score(plan: Plan, root: Path, paper: dict[Key, Published]) -> list[Cell]:
         try:
             return read_outcomes(root / path)
         except ArtifactError as error:
-            say(f"warning: {error}")
+            log_line(f"warning: {error}")
             return None
 
     rows = [row for block in plan.blocks() for row in block]
@@ -137,7 +137,7 @@ def _cell(plan: Plan, row: Row, column: Column, read: Reader, root: Path, paper:
         column,
         tuple(float(one.robust.mean()) for one in verdicts),
         min((len(one.index) for one in verdicts), default=0),
-        tuple(one for one in found if isinstance(one, Gap)),
+        tuple(one for one in found if isinstance(one, MissingRun)),
         None if published is None else published.paper,
         verdicts,
     )

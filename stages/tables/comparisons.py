@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from stages.core.config.section import Section
+from stages.core.config.table_plan import Plan
 from stages.core.device import prepare
 from stages.core.files import write_text
-from stages.core.progress import say
-from stages.core.section import Section
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.progress import log_line
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score
 from stages.tables.listing import csv_text
 from stages.tables.paired import Counts, holm
-from stages.tables.plan import Plan
 from stages.tables.verdicts import Verdicts
 
 CSV_HEAD = (
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
             gaps = (gap for _, cells in scored for cell in cells for gap in cell.gaps)
             facts["missing"] = list(dict.fromkeys(f"{gap.run}: {gap.reason}" for gap in gaps))
         for name in facts["missing"]:
-            say(f"comparisons: missing {name}")
+            log_line(f"comparisons: missing {name}")
 
 
 def lines(plan: Plan, cells: list[Cell]) -> Iterator[list[str]]:

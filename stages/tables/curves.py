@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from stages.core.artifacts import read_table
+from stages.core.config.table_plan import Plan, Row, Run
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
-from stages.core.progress import say
+from stages.core.job.progress import log_line
 from stages.tables.listing import csv_text
-from stages.tables.plan import Plan, Row, Run
-from stages.tables.verdicts import Gap
+from stages.tables.verdicts import MissingRun
 
 LOSSES = ("objective_loss", "lsp_loss")
 TRAINING_LOSS = "lsp_training_loss"
@@ -30,7 +30,7 @@ class Curves:
 
     row: Row
     table: pd.DataFrame
-    gaps: tuple[Gap, ...]
+    gaps: tuple[MissingRun, ...]
 
 
 def read_curves(plan: Plan, root: Path) -> list[Curves]:
@@ -62,10 +62,10 @@ def _number(value: float) -> str:
 
 def _curves(row: Row, root: Path) -> Curves:
     histories: list[pd.DataFrame] = []
-    gaps: list[Gap] = []
+    gaps: list[MissingRun] = []
     for run in row.runs:
         found = _history(run, root)
-        if isinstance(found, Gap):
+        if isinstance(found, MissingRun):
             gaps.append(found)
         else:
             histories.append(found)
@@ -78,18 +78,18 @@ def _curves(row: Row, root: Path) -> Curves:
     return Curves(row, pd.DataFrame(columns).sort_index(), tuple(gaps))
 
 
-def _history(run: Run, root: Path) -> pd.DataFrame | Gap:
+def _history(run: Run, root: Path) -> pd.DataFrame | MissingRun:
     """The losses by epoch, or why there are none."""
     if run.history is None:
-        return Gap(run.name, "keeps no history")
+        return MissingRun(run.name, "keeps no history")
     if not (root / run.history).is_file():
-        return Gap(run.name, f"no file {run.history}")
+        return MissingRun(run.name, f"no file {run.history}")
     try:
         table = read_table(root / run.history)
     except ArtifactError as error:
-        say(f"warning: {error}")
-        return Gap(run.name, f"{run.history} is damaged")
+        log_line(f"warning: {error}")
+        return MissingRun(run.name, f"{run.history} is damaged")
     if lacking := [name for name in ("epoch", *LOSSES) if name not in table.column_names]:
-        return Gap(run.name, f"{run.history} has no column {', '.join(lacking)}")
+        return MissingRun(run.name, f"{run.history} has no column {', '.join(lacking)}")
     losses = [name for name in (*LOSSES, TRAINING_LOSS) if name in table.column_names]
     return table.select(["epoch", *losses]).to_pandas().set_index("epoch").astype("float64")

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from stages.core.config.messages import validation_message
+from stages.core.config.section import Section
 from stages.core.errors import ArtifactError
-from stages.core.explain import explain
-from stages.core.section import Section
 
 PAPER = Path(__file__).with_name("paper.csv")
 Key = tuple[int, str, str, str]
@@ -56,7 +56,7 @@ def read_paper(path: Path = PAPER) -> dict[Key, Published]:
         try:
             published = Published.model_validate(line)
         except ValidationError as error:
-            raise ArtifactError(f"{path}, line {number}: {explain(error, Published)}") from error
+            raise ArtifactError(f"{path}, line {number}: {validation_message(error, Published)}") from error
         place = key(published.table, published.dataset, published.row, published.column)
         if place in found:
             raise ArtifactError(f"{path}, line {number}: this number stands twice; keep one line")

@@ -8,8 +8,8 @@ column's head, or in the line's. Notes say how to read the numbers, and which ru
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from stages.core.config.table_plan import Plan, Row
 from stages.tables.cells import Cell
-from stages.tables.plan import Plan, Row
 from stages.tables.same_images import same_images_notes
 from stages.tables.stars import legend, stars
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stages.core.errors import ArtifactError
-from stages.core.stage import one_line_errors
+from stages.core.job.stage import one_line_errors
 
 
 def main(argv: list[str] | None = None) -> None:

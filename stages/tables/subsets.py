@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from stages.core.config.table_plan import Column, Plan
 from stages.tables.cells import Cell
-from stages.tables.plan import Column, Plan
 
 WORDS = {
     "first": "the first {n:,} test images of the file",

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.tables.plan import Column, Run
+from stages.core.config.table_plan import Column, Run
 
 Reader = Callable[[str], pa.Table | None]
 
 
 @dataclass(frozen=True)
-class Gap:
+class MissingRun:
     """A run that a cell lacks, and why."""
 
     run: str
@@ -35,25 +35,27 @@ class Verdicts:
     clean: NDArray[np.bool_]
 
 
-def read_verdicts(run: Run, column: Column, read: Reader, root: Path) -> Verdicts | Gap:
+def read_verdicts(run: Run, column: Column, read: Reader, root: Path) -> Verdicts | MissingRun:
     """The verdicts of a run under a column's attack. read: gives a file's outcomes, None where it is damaged."""
     outcome = run.outcomes.get(column.attack)
     if outcome is None:
-        return Gap(run.name, f"is not attacked by '{column.attack}' in this experiment")
+        return MissingRun(run.name, f"is not attacked by '{column.attack}' in this experiment")
     if not (root / outcome.path).is_file():
-        return Gap(run.name, f"no file {outcome.path}")
+        return MissingRun(run.name, f"no file {outcome.path}")
     table = read(outcome.path)
     if table is None:
-        return Gap(run.name, f"{outcome.path} is damaged")
+        return MissingRun(run.name, f"{outcome.path} is damaged")
     chosen = table.column("attack").to_numpy() == outcome.attack
     names = ("index", "robust", "label", "clean_prediction")
     index, robust, label, predicted = (table.column(name).to_numpy()[chosen] for name in names)
     if not len(robust):
-        return Gap(run.name, f"{outcome.path} holds no attack '{outcome.attack}'")
+        return MissingRun(run.name, f"{outcome.path} holds no attack '{outcome.attack}'")
     if robust.dtype != bool or len(np.unique(index)) != len(index):
-        return Gap(run.name, f"{outcome.path} has an image without a verdict or one with two ('{outcome.attack}')")
+        return MissingRun(
+            run.name, f"{outcome.path} has an image without a verdict or one with two ('{outcome.attack}')"
+        )
     clean = predicted == label
     if column.is_clean and not np.array_equal(robust, clean):
-        return Gap(run.name, f"{outcome.path} contradicts itself: clean verdicts differ from clean predictions")
+        return MissingRun(run.name, f"{outcome.path} contradicts itself: clean verdicts differ from clean predictions")
     order = np.argsort(index)
     return Verdicts(run.seed, index[order], robust[order], clean[order])

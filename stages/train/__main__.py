@@ -7,7 +7,6 @@ import pyarrow as pa
 from torch import device as torch_device
 from torch import nn
 
-from stages.core import once
 from stages.core.artifacts import (
     UNLABELLED,
     ImageSet,
@@ -18,15 +17,16 @@ from stages.core.artifacts import (
     write_weights,
 )
 from stages.core.code import code_digest
-from stages.core.components import declares, module_name
-from stages.core.config import Method, TrainSettings
+from stages.core.config.method import Method, TrainSettings
+from stages.core.config.plugins import declares, module_name
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest, sha256_file
+from stages.core.images.subset import say_if_fewer
+from stages.core.job import once
+from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 from stages.core.models import Classifier
 from stages.core.models.checkpoint import load_classifier
-from stages.core.stage import load_settings, one_line_errors, parser, recorded
-from stages.core.subset import say_if_fewer
 from stages.train.loop import Inputs, train
 
 
@@ -84,7 +84,7 @@ def run(
         state = train(model, settings, inputs, args.resume / "state.pt", key)
         write_table(args.history, pa.Table.from_pylist(state.history))
         write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
-        facts.update(selected_epoch=state.best_epoch, **test_selected(state.history, settings, there))
+        facts.update(selected_epoch=state.best_epoch, **best_on_test(state.history, settings, there))
 
 
 def _resolved(method: Method) -> Method:
@@ -103,7 +103,7 @@ def code_modules(method: Method) -> list[str]:
     ]
 
 
-def test_selected(history: list[dict[str, float]], settings: TrainSettings, there: int) -> dict[str, object]:
+def best_on_test(history: list[dict[str, float]], settings: TrainSettings, there: int) -> dict[str, object]:
     """The epoch that the test images would have selected, for parity with tables that select so; never used here.
 
     there: test images of the set. Beside its accuracies stands what they rest on: how many images (all of them where
@@ -140,9 +140,9 @@ def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_d
     structure, monitored = (
         _structure(paths[name], train_images, device) if name in paths else None for name in ("structure", "monitor")
     )
-    if method.lsp is not None and structure is not None and structure.structure.shape[1] != method.lsp.m:
+    if method.lsp is not None and structure is not None and structure.vectors.shape[1] != method.lsp.m:
         raise ArtifactError(
-            f"{paths['structure']}: holds m = {structure.structure.shape[1]}, the method has m = {method.lsp.m}"
+            f"{paths['structure']}: holds m = {structure.vectors.shape[1]}, the method has m = {method.lsp.m}"
         )
     return Inputs(train_images, test_images, structure, monitored, _helper(paths, train_images, device))
 
@@ -156,9 +156,9 @@ def _images(path: Path, device: torch_device) -> ImageSet:
 
 def _structure(path: Path, images: ImageSet, device: torch_device) -> Structure:
     structure = read_structure(path)
-    if len(structure.neighbors) != len(images.labels):
-        raise ArtifactError(f"{path}: {len(structure.neighbors)} anchors for {len(images.labels)} training images")
-    return Structure(structure.neighbors.to(device), structure.structure.to(device))
+    if len(structure.companions) != len(images.labels):
+        raise ArtifactError(f"{path}: {len(structure.companions)} anchors for {len(images.labels)} training images")
+    return Structure(structure.companions.to(device), structure.vectors.to(device))
 
 
 def _helper(paths: dict[str, Path], images: ImageSet, device: torch_device) -> nn.Module | None:

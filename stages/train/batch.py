@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from stages.core.threat import Threat
+from stages.core.images.threat import Threat
 
 Metrics = Mapping[str, Tensor]
 Consistency = Callable[[Sequence[Tensor]], Tensor]

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.core.components import Component, file_name, module_name
-from stages.core.config import Method
+from stages.core.config.method import Method
+from stages.core.config.plugins import Plugin, file_name, module_name
 from stages.core.errors import ConfigError
 from stages.train.batch import Augmented, Batch, Context, Metrics, Scored
 from stages.train.lsp import lsp_term
@@ -23,7 +23,7 @@ class Neighborhood:
     structure: Tensor
 
 
-def component_function(kind: str, component: Component) -> Callable[..., Any]:
+def plugin_function(kind: str, component: Plugin) -> Callable[..., Any]:
     """The function of an objective or augmentation, found by its file's name."""
     name = component.name.replace("-", "_")
     return getattr(importlib.import_module(module_name(kind, name)), name)
@@ -40,9 +40,7 @@ def method_loss(
     companions = torch.cat(groups) if groups else None
     neighbors_first = method.lsp is not None and method.lsp.forward_order == "neighbors_first"
     batch = Batch(augmented.images, augmented.targets, companions, neighbors_first)
-    scored: Scored = component_function("objectives", method.objective)(
-        model, batch, context, **method.objective.settings
-    )
+    scored: Scored = plugin_function("objectives", method.objective)(model, batch, context, **method.objective.settings)
     if groups and scored.companion_logits is None:
         raise ConfigError(
             f"{file_name('objectives', method.objective.name)} returns no companion logits, and"

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.core.perturb import evaluating, perturb
+from stages.core.images.perturb import evaluating, perturb
 from stages.train.batch import Batch, Context
 
 

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.artifacts import ImageSet, Structure
-from stages.core.config import Recipe, TrainSettings
+from stages.core.config.method import TrainSettings
+from stages.core.config.recipe import Recipe
 from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.files import digest
-from stages.core.interrupt import uninterrupted
-from stages.core.progress import progress, say
-from stages.core.saving import saving
-from stages.core.split import held_out_mask
-from stages.core.subset import measured_images
-from stages.core.threat import Threat
-from stages.train.bank import Bank, Streams
+from stages.core.images.split import held_out_mask
+from stages.core.images.subset import measured_images
+from stages.core.images.threat import Threat
+from stages.core.job.interrupt import uninterrupted
+from stages.core.job.progress import log_line, progress
+from stages.core.job.saving import saving
 from stages.train.batch import Context
 from stages.train.compose import method_loss
 from stages.train.measure import (
@@ -30,6 +30,7 @@ from stages.train.measure import (
 )
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
+from stages.train.training_set import RandomStreams, TrainingSet
 
 MEASUREMENT_SEED = 0
 
@@ -59,7 +60,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
         raise ArtifactError(f"{len(bank.anchors)} training image(s) make no batch; batch norm needs two at least")
     optimizer = build_optimizer(model, recipe)
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
-    state = TrainState(model, optimizer, schedule, Streams.seeded(settings.seed, bank.images.device))
+    state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
     state.restore(resume, key)
     threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
     save = partial(state.save, resume, key)
@@ -68,7 +69,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
             ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
             ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
             context = Context(ramped, state.streams.attack, inputs.helper)
-            epoch = _underway(state, bank)
+            epoch = _current_epoch(state, bank)
             measured = measuring_steps(settings.monitor.training_batches, steps)
             model.train()
             for _ in progress(range(epoch.step, steps), f"epoch {state.epoch + 1}", steps - epoch.step):
@@ -89,11 +90,11 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
                 seconds = epoch.seconds + time.monotonic() - started
                 _finish(state, {"lr": epoch.lr, **epoch.means(), **row, "seconds": seconds}, recipe)
                 save()
-                say(_line(state.history[-1], recipe.epochs))
+                log_line(_line(state.history[-1], recipe.epochs))
     return state
 
 
-def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
+def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> TrainingSet:
     """The images to train on; ArtifactError where images to hold out are lacking, or are among the companions."""
     at_most = settings.method.held_out(settings.recipe)
     if at_most and not held_out.any():
@@ -102,7 +103,7 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
             " or write `selection: last` and no `hold_out`"
         )
     device = inputs.train.images.device
-    bank = Bank(
+    bank = TrainingSet(
         images=inputs.train.images,
         labels=inputs.train.labels,
         anchors=(~held_out).nonzero().squeeze(1).to(device),
@@ -110,7 +111,7 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
         augment=settings.augment,
         method=settings.method,
     )
-    if inputs.structure is not None and bool(held_out.to(device)[inputs.structure.neighbors[bank.anchors]].any()):
+    if inputs.structure is not None and bool(held_out.to(device)[inputs.structure.companions[bank.anchors]].any()):
         raise ArtifactError(
             "the structure vectors' companions include images held out for model selection;"
             f" rebuild them with held_out: {at_most}"
@@ -118,15 +119,15 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Bank:
     return bank
 
 
-def _underway(state: TrainState, bank: Bank) -> Epoch:
+def _current_epoch(state: TrainState, bank: TrainingSet) -> Epoch:
     """The epoch that the state is in, begun if it is not."""
     with uninterrupted():
-        if state.underway is None:
-            state.underway = Epoch(bank.order(state.streams), state.optimizer.param_groups[0]["lr"])
-        return state.underway
+        if state.current_epoch is None:
+            state.current_epoch = Epoch(bank.order(state.streams), state.optimizer.param_groups[0]["lr"])
+        return state.current_epoch
 
 
-def _step(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, context: Context) -> None:
+def _step(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, context: Context) -> None:
     started = time.monotonic()
     method = settings.method
     augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams)
@@ -144,7 +145,7 @@ def _step(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, 
     epoch.seconds += time.monotonic() - started
 
 
-def _watch(state: TrainState, epoch: Epoch, bank: Bank, settings: TrainSettings, watched: Structure) -> None:
+def _watch(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, watched: Structure) -> None:
     """Measure the next step's LSP loss; the random stream hangs on seed, epoch and step, and training's stay."""
     started = time.monotonic()
     seed = int(digest([settings.seed, state.epoch, epoch.step], 15), 16)
@@ -167,7 +168,7 @@ def _require_finite(state: TrainState, settings: TrainSettings) -> None:
 def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
     """The epoch is done: its row goes into the history, its weights are kept if they are the best so far."""
     state.epoch += 1
-    state.underway = None
+    state.current_epoch = None
     state.history.append({"epoch": state.epoch, **row})
     if "validation_robust" not in row:
         if state.epoch == recipe.epochs:
@@ -176,7 +177,9 @@ def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
         state.keep_best(row["validation_robust"])
 
 
-def _measure(model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: Bank, threat: Threat) -> dict[str, float]:
+def _measure(
+    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat
+) -> dict[str, float]:
     row: dict[str, float] = {}
     if inputs.monitored is not None:
         order = torch.randperm(len(bank.anchors), generator=torch.Generator().manual_seed(MEASUREMENT_SEED))

@@ -13,7 +13,7 @@ TINY = 1e-12
 LEAST_VARIANCE = 1e-8
 
 
-def structure_vectors(anchors: Tensor, neighbors: Tensor) -> Tensor:
+def logit_structure(anchors: Tensor, neighbors: Tensor) -> Tensor:
     """Q (B, m): Euclidean distances of logits (B, K) to neighbors' logits (B, m, K), normalized to sum 1 (Eq. 3, 9).
 
     Computed in float32 at least; the root is taken of the sum plus 1e-12, whose gradient at 0 is finite.
@@ -87,5 +87,5 @@ def lsp_term(
     logits: how they are normalized first; stop_gradient: none through neighbor_logits, not through statistics either.
     """
     neighbors = neighbor_logits.detach() if stop_gradient else neighbor_logits
-    measured = structure_vectors(*normalized(anchor_logits, neighbors, logits))
+    measured = logit_structure(*normalized(anchor_logits, neighbors, logits))
     return discrepancy(structure, measured, name=name, reduction=reduction)

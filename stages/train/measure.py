@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.artifacts import Structure
-from stages.core.augment import crop_flip
-from stages.core.config import Augment
-from stages.core.perturb import evaluating, perturb
-from stages.core.threat import Threat
-from stages.train.bank import to_unit
+from stages.core.config.data import Augment
+from stages.core.images.augment import crop_flip
+from stages.core.images.perturb import evaluating, perturb
+from stages.core.images.threat import Threat
 from stages.train.lsp import lsp_term
+from stages.train.training_set import to_unit
 
 BATCH_SIZE = 256
 
@@ -49,10 +49,10 @@ def measure_lsp_loss(model: nn.Module, images: Tensor, anchors: Tensor, structur
     total = 0.0
     with evaluating(model), torch.no_grad():
         for ids in anchors.split(BATCH_SIZE):
-            companions = structure.neighbors[ids]
+            companions = structure.companions[ids]
             unique, places = companions.unique(return_inverse=True)
             scored = torch.cat([model(to_unit(images[part])) for part in unique.split(BATCH_SIZE)])
-            term = lsp_term(model(to_unit(images[ids])), scored[places], structure.structure[ids])
+            term = lsp_term(model(to_unit(images[ids])), scored[places], structure.vectors[ids])
             total += float(term) * len(ids)
     return total / len(anchors)
 
@@ -72,11 +72,11 @@ def measure_training_lsp_loss(
     mode, as LSP trains; no gradient is taken and batch norm's running statistics stay. images, structure: of all.
     """
     generator = torch.Generator(device=images.device).manual_seed(seed)
-    ids = torch.cat([anchors, structure.neighbors[anchors].flatten()])
+    ids = torch.cat([anchors, structure.companions[anchors].flatten()])
     shown = crop_flip(to_unit(images[ids]), generator, padding=augment.padding, flip=augment.flip)
     with training_untracked(model), torch.no_grad():
         logits = model(shown)
-    vectors = structure.structure[anchors]
+    vectors = structure.vectors[anchors]
     return float(lsp_term(logits[: len(anchors)], logits[len(anchors) :].unflatten(0, vectors.shape), vectors))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from stages.core.config import Recipe
+from stages.core.config.recipe import Recipe
 from stages.core.errors import ConfigError
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from stages.core.progress import say
-from stages.core.resume import load_state, save_state
-from stages.train.bank import Streams
+from stages.core.job.progress import log_line
+from stages.core.job.resume import load_state, save_state
+from stages.train.training_set import RandomStreams
 
 
 @dataclass
@@ -54,15 +54,15 @@ class TrainState:
     """Model, optimizer, schedule, random streams, the place inside the epoch, the history and the best weights so far.
 
     Law: a run that is interrupted after any step and resumed equals one that is not, bit for bit on one machine.
-    epoch: finished epochs; underway: the one after them, None until it begins.
+    epoch: finished epochs; current_epoch: the one after them, None until it begins.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: lr_scheduler.LRScheduler
-    streams: Streams
+    streams: RandomStreams
     epoch: int = 0
-    underway: Epoch | None = None
+    current_epoch: Epoch | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     best_weights: dict[str, Tensor] | None = None
     best_epoch: int = 0
@@ -71,7 +71,7 @@ class TrainState:
     @property
     def place(self) -> str:
         """Where the run is, in words."""
-        return f"after epoch {self.epoch}, step {self.underway.step if self.underway else 0}"
+        return f"after epoch {self.epoch}, step {self.current_epoch.step if self.current_epoch else 0}"
 
     def save(self, path: Path, key: str) -> None:
         """Write the state whole or not at all; `key` names the run it belongs to."""
@@ -81,7 +81,7 @@ class TrainState:
             "schedule": self.schedule.state_dict(),
             "streams": self.streams.state(),
             "epoch": self.epoch,
-            "underway": None if self.underway is None else vars(self.underway),
+            "current_epoch": None if self.current_epoch is None else vars(self.current_epoch),
             "history": self.history,
             "best_weights": self.best_weights,
             "best_epoch": self.best_epoch,
@@ -99,10 +99,10 @@ class TrainState:
         self.schedule.load_state_dict(record["schedule"])
         self.streams.restore(record["streams"])
         self.epoch, self.history = record["epoch"], record["history"]
-        self.underway = None if record["underway"] is None else Epoch(**record["underway"])
+        self.current_epoch = None if record["current_epoch"] is None else Epoch(**record["current_epoch"])
         self.best_weights, self.best_epoch = record["best_weights"], record["best_epoch"]
         self.best_score = record["best_score"]
-        say(f"resumed {self.place}")
+        log_line(f"resumed {self.place}")
         return True
 
     def keep_best(self, score: float) -> None:

@@ -14,7 +14,7 @@ from stages.core.artifacts import read_images, read_outcomes, read_structure, re
 BROKEN = '''"""An objective that fails."""
 
 from stages.core.errors import DivergenceError
-from stages.core.quantities import NonNegative
+from stages.core.config.quantities import NonNegative
 
 ADVERSARIAL = False
 
@@ -41,7 +41,7 @@ def test_a_failing_run_stops_no_other_table_and_its_own_comes_with_a_dash(projec
     assert json.loads((tables / "table2.json").read_text())["settings"]["title"] == "Other"
     assert not list((project.root / "results/train").glob("*/broken*/seed0/*"))
     assert not (tables / "table3.csv").exists()
-    told = project.command("python", "-m", "workflow.tables", *project.configfiles(WITH_A_BROKEN_RUN))
+    told = project.command("python", "-m", "workflow.commands.tables", *project.configfiles(WITH_A_BROKEN_RUN))
     assert told.returncode == 0, told.stdout
     assert re.search(r"^digits,broken,Clean,,.*broken-", (tables / "table3.csv").read_text(), re.MULTILINE)
     assert re.search(r"^digits,Vanilla,Clean,\d", (tables / "table3.csv").read_text(), re.MULTILINE)
@@ -110,6 +110,6 @@ def test_a_broken_input_is_one_line_and_no_output(project, tmp_path, capsys, sta
 
 def test_the_undamaged_files_of_these_faults_are_readable(finished):
     assert len(read_images(finished.only("data/*/train.safetensors")).labels) == 200
-    assert read_structure(finished.only("structure/*/structure.parquet")).structure.shape == (200, 4)
+    assert read_structure(finished.only("structure/*/structure.parquet")).vectors.shape == (200, 4)
     assert read_weights(finished.only("train/digits/trades-*/seed0/model.safetensors"))[0]
     assert len(read_outcomes(finished.only("attack/digits/trades-*/seed0/*.parquet"))) == 48

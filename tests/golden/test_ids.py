@@ -6,12 +6,13 @@ from typing import ClassVar
 
 import pytest
 
-from stages.core.components import Component, settings_identity
-from stages.core.config import Attack, Lsp
-from stages.core.section import Section
-from workflow.load import load_experiment
-from workflow.plan import make_plan
-from workflow.runs import Plan
+from stages.core.config.attacks import Attack
+from stages.core.config.method import Lsp
+from stages.core.config.plugins import Plugin, settings_identity
+from stages.core.config.section import Section
+from workflow.planning.load import load_experiment
+from workflow.planning.runs import Plan
+from workflow.planning.tables import make_plan
 
 IDS = Path(__file__).with_name("ids")
 ROOT = Path(__file__).parents[2]
@@ -86,5 +87,5 @@ def test_an_attack_on_all_images_has_one_name_whatever_its_subset() -> None:
 
 def test_an_option_at_its_first_value_names_nothing() -> None:
     assert Lsp(logits="plain").identity() == Lsp().identity() != Lsp(logits="standardized").identity()
-    pgd = Component(name="pgd", settings={"steps": 3})
+    pgd = Plugin(name="pgd", settings={"steps": 3})
     assert settings_identity("attacks", pgd) == {"steps": 3}

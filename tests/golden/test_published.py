@@ -7,17 +7,17 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from workflow.assumptions import assumed
-from workflow.load import load_experiment
-from workflow.plan import make_plan
-from workflow.publish import relative
+from workflow.commands.publish import relative
+from workflow.planning.assumptions import assumed
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 PUBLISHED = ROOT / "results/published"
 
 
 @pytest.mark.skipif(not any(PUBLISHED.glob("*/plans/*.json")), reason="results/published holds no experiment yet")
 def test_the_committed_tables_are_what_the_committed_outcomes_give():
-    command = [sys.executable, "-m", "workflow.published", "--check"]
+    command = [sys.executable, "-m", "workflow.commands.republish", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     compared = list(PUBLISHED.glob("*/tables/comparisons.csv"))
@@ -39,11 +39,11 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder, tmp_pat
 
 
 def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed_digit(project):
-    done = project.command("python", "-m", "workflow.publish", *project.configfiles())
+    done = project.command("python", "-m", "workflow.commands.publish", *project.configfiles())
     assert done.returncode == 0, done.stdout
     for stage in ("data", "features", "structure", "train", "attack", "tables"):
         (project.root / "results" / stage).rename(project.root / "results" / f"{stage}-away")
-    check = ("python", "-m", "workflow.published", "--check")
+    check = ("python", "-m", "workflow.commands.republish", "--check")
     done = project.command(*check)
     assert done.returncode == 0, done.stdout
     assert "tiny/table2: as committed" in done.stdout
@@ -62,7 +62,7 @@ def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project):
     for path in project.root.glob("results/tables/tiny/*.csv"):
         path.write_text("of another experiment\n")
     for overlays in ("", overlay):
-        done = project.command("python", "-m", "workflow.publish", *project.configfiles(overlays))
+        done = project.command("python", "-m", "workflow.commands.publish", *project.configfiles(overlays))
         assert done.returncode == 0, done.stdout
     (other,) = (project.root / "results/published").glob("tiny-overlay-*")
     assert (project.root / "results/published/tiny/tables/table1.csv").read_text().count("\n") == 1 + 3 * 2
@@ -73,7 +73,7 @@ def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project):
 
 
 def test_publishing_again_plans_anew_for_the_published_outcomes(project):
-    publish = ("python", "-m", "workflow.publish")
+    publish = ("python", "-m", "workflow.commands.publish")
     assert project.command(*publish, *project.configfiles()).returncode == 0
     outcomes = {path: path.read_bytes() for path in project.root.glob("results/published/tiny/attack/**/*.*")}
     for stage in ("data", "features", "structure", "train", "attack", "tables"):

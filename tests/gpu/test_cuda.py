@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stages.core.config import Method
+from stages.core.config.method import Method
 from stages.core.device import prepare
+from stages.core.images.perturb import perturb
+from stages.core.images.threat import Threat
 from stages.core.models import Classifier
-from stages.core.perturb import perturb
-from stages.core.threat import Threat
-from stages.train.bank import Streams
 from stages.train.batch import Augmented, Context, Targets
 from stages.train.compose import Neighborhood, method_loss
+from stages.train.training_set import RandomStreams
 
 pytestmark = [
     pytest.mark.gpu,
@@ -69,7 +69,7 @@ def test_perturb_stays_in_ball_and_box_on_cuda() -> None:
 
 def test_streams_on_cuda_go_on_where_they_were_saved() -> None:
     device = torch.device("cuda")
-    streams, other = Streams.seeded(0, device), Streams.seeded(1, device)
+    streams, other = RandomStreams.seeded(0, device), RandomStreams.seeded(1, device)
     state = streams.state()
     drawn = torch.rand(5, generator=streams.attack, device=device)
     other.restore(state)

@@ -102,7 +102,7 @@ def test_a_preempted_job_that_saves_goes_on(submit: Submit, local: Project) -> N
 def test_a_preempted_job_that_does_not_save_is_queued_again_by_slurm(submit: Submit, local: Project) -> None:
     run = submit(local, *LSP_ALONE)
     stuck = "SIGNALS = ()\nsignal.signal(signal.SIGTERM, lambda *_: threading.Event().wait(60))"
-    run.project.edit("stages/core/interrupt.py", "SIGNALS = (signal.SIGTERM, signal.SIGINT)", stuck)
+    run.project.edit("stages/core/job/interrupt.py", "SIGNALS = (signal.SIGTERM, signal.SIGINT)", stuck)
     run.start()
     job, _ = run.in_epoch(3)
     preempt(run, job)

@@ -81,7 +81,7 @@ def saved(path: Path) -> dict[str, Any]:
 def place(path: Path) -> tuple[int, int]:
     """(finished epochs, steps of the next one) of a saved state."""
     state = saved(path)
-    return state["epoch"], state["underway"]["step"] if state["underway"] else 0
+    return state["epoch"], state["current_epoch"]["step"] if state["current_epoch"] else 0
 
 
 def plain(value: Any) -> Any:

@@ -1,10 +1,10 @@
-"""`python -m workflow.accept`: finished runs stand under new code, and nothing else does."""
+"""`python -m workflow.commands.accept`: finished runs stand under new code, and nothing else does."""
 
 TRADES = "stages/train/objectives/trades.py"
 
 
 def accept(project):
-    done = project.command("python", "-m", "workflow.accept", *project.configfiles())
+    done = project.command("python", "-m", "workflow.commands.accept", *project.configfiles())
     assert done.returncode == 0, done.stdout
     return done.stdout
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from stages.core.experiment import Experiment
 from stages.tables.assumptions import OWN, document, read_catalog
 from stages.tables.assumptions import Experiment as Assumed
-from workflow.assumptions import assumed
-from workflow.load import load_experiment, read_yaml
+from workflow.planning.assumptions import assumed
+from workflow.planning.experiment import Experiment
+from workflow.planning.load import load_experiment, read_yaml
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "workflow/experiments"

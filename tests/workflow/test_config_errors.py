@@ -7,8 +7,8 @@ import yaml
 
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 FAULTS = {
     "unknown-key": ("methods: {lsp: {lsp: {wieght: 3}}}", "methods.lsp.lsp.wieght: unknown key (did you mean 'weight'"),
@@ -78,7 +78,7 @@ def test_snakemake_ends_with_that_line_alone_and_starts_nothing(fresh, fault):
 
 
 def test_a_command_ends_with_that_line_alone(fresh):
-    done = fresh.command("python", "-m", "workflow.status", "--configfile", "nowhere.yaml")
+    done = fresh.command("python", "-m", "workflow.commands.status", "--configfile", "nowhere.yaml")
     assert done.returncode == 1
     assert done.stdout == "error: nowhere.yaml: no such config file\n"
 

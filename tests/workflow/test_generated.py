@@ -4,8 +4,8 @@ import json
 import re
 
 from tests.conftest import ROOT
-from workflow.conda import environment, pins
-from workflow.schema import PATH, schema
+from workflow.generate.conda import environment, pins
+from workflow.generate.schema import PATH, schema
 
 
 def test_the_committed_schema_is_the_models_own():

@@ -11,8 +11,8 @@ from collections import Counter
 import pytest
 
 from tests.conftest import ROOT
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 EXPERIMENTS = ROOT / "workflow/experiments"
 PRINTED = ROOT / "stages/tables/paper.csv"
@@ -22,7 +22,7 @@ DIGEST = "63d3bde8c23c69687c8305b67122517a32893b129593c3320a2ad937fca9457c"
 
 
 def paper_cells(*files):
-    command = [sys.executable, "-m", "workflow.paper_cells", "--configfile", *map(str, files)]
+    command = [sys.executable, "-m", "workflow.commands.paper_cells", "--configfile", *map(str, files)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 

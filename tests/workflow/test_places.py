@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
+from workflow.planning.load import load_experiment
 
 
 @pytest.fixture

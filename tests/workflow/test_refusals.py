@@ -9,8 +9,8 @@ from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
 from tests.workflow.test_config_errors import FAULTS
 from tests.workflow.test_wrong_overlays import ALL
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 
 class Refusal(NamedTuple):
@@ -25,7 +25,7 @@ REFUSALS = {
     "stages/attack/evaluate.py resolve_attacks": Refusal("", ("steps-0", "fgsm-l2", "restarts", "unknown-option")),
     "stages/attack/library.py require_targets": Refusal("the classes, which the model tells"),
     "stages/core/models/__init__.py Classifier.__init__": Refusal("a checkpoint's header"),
-    "stages/core/stage.py load_settings": Refusal("", ("unknown-key", "splits", "parquet-without-folder")),
+    "stages/core/job/stage.py load_settings": Refusal("", ("unknown-key", "splits", "parquet-without-folder")),
     "stages/data/__main__.py main": Refusal(HAND),
     "stages/data/decode.py decode": Refusal("the images' sizes"),
     "stages/data/paths.py expand": Refusal("the environment; tables are made without the variables that name folders"),
@@ -53,7 +53,7 @@ def refusals() -> set[str]:
     found = set()
     for path in sorted((ROOT / "stages").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name != "stages/core/experiment.py":
+        if name != "workflow/planning/experiment.py":
             found |= {f"{name} {place}" for place in places(ast.parse(path.read_text()), ())}
     return found
 

@@ -11,9 +11,9 @@ from stages.core.artifacts import read_outcomes
 from stages.core.code import code_digest
 from stages.core.files import sha256_file
 from tests.conftest import ROOT, TINY
-from workflow.accept import steps
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.commands.accept import steps
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 
 def plan_of(project):
@@ -87,7 +87,7 @@ def test_git_sees_nothing_that_a_run_makes(project):
 
 
 def test_status_counts_the_done_and_names_the_missing(project):
-    words = ("python", "-m", "workflow.status", *project.configfiles())
+    words = ("python", "-m", "workflow.commands.status", *project.configfiles())
     assert "missing" not in project.command(*words).stdout
     lost = project.only("train/digits/trades-*/seed0/model.safetensors")
     lost.unlink()
@@ -100,7 +100,7 @@ def test_tables_come_from_what_is_there_and_name_what_is_missing(project):
     lost = project.only("attack/digits/lsp-*/seed0/*.parquet")
     lost.unlink()
     whole = (project.root / "results/tables/tiny/table1.csv").read_bytes()
-    done = project.command("python", "-m", "workflow.tables", *project.configfiles("tables: {table2: null}"))
+    done = project.command("python", "-m", "workflow.commands.tables", *project.configfiles("tables: {table2: null}"))
     assert done.returncode == 0, done.stdout
     assert lost.parent.parent.name in done.stdout
     assert (project.root / "results/tables/tiny/table1.csv").read_bytes() == whole

@@ -11,8 +11,8 @@ import yaml
 
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
-from workflow.plan import comparisons, make_plan
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import comparisons, make_plan
 
 EXPERIMENTS = ROOT / "workflow/experiments"
 OVERLAYS = {"honest-columns.yaml"}
@@ -176,8 +176,8 @@ def test_the_paper_is_239_cells(tmp_path):
 
 def test_planning_loads_neither_torch_nor_numpy():
     code = (
-        "import sys; from pathlib import Path; from workflow.load import load_experiment;"
-        "from workflow.plan import make_plan;"
+        "import sys; from pathlib import Path; from workflow.planning.load import load_experiment;"
+        "from workflow.planning.tables import make_plan;"
         "make_plan(load_experiment([Path('workflow/experiments/paper.yaml')], Path('config.yaml')));"
         "print(sorted({'torch', 'numpy', 'pandas', 'pyarrow'} & sys.modules.keys()))"
     )

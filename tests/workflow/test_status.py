@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
-from workflow.plan import make_plan
-from workflow.status import job_states
+from workflow.commands.status import job_states
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 
 @pytest.fixture

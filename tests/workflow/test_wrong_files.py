@@ -7,7 +7,7 @@ import pytest
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT
 from tests.workflow.test_wrong_overlays import line_of
-from workflow.load import load_experiment
+from workflow.planning.load import load_experiment
 
 FILES = {
     "octal": ("seeds: [0]\nmonitor: {anchors: 010}\n", ["line 2: 010 is 8 to YAML", "write 8, or 10 if"]),

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import ConfigError
-from stages.core.experiment import remarks
 from tests.conftest import ROOT, TINY
-from workflow.load import load_experiment
-from workflow.plan import make_plan
+from workflow.planning.experiment import remarks
+from workflow.planning.load import load_experiment
+from workflow.planning.tables import make_plan
 
 # Each: the overlay, and what its line has to hold.
 NINE = {

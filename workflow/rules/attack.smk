@@ -1,4 +1,4 @@
-# The manifest lies beside the outcomes undeclared: the next plan reads it to keep this job (see workflow/groups.py),
+# The manifest lies beside the outcomes undeclared: the next plan reads it to keep this job (see workflow/planning/attack_jobs.py),
 # also while the outcomes are being made anew.
 rule attack:
     input:

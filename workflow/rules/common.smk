@@ -18,7 +18,7 @@ wildcard_constraints:
     group=NAME,
 
 
-# When the main process planned its jobs; they inherit it. Outputs finished since are taken (stages/core/once.py).
+# When the main process planned its jobs; they inherit it. Outputs finished since are taken (stages/core/job/once.py).
 if workflow.is_main_process:
     os.environ["LSP_PLANNED_AT"] = str(time.time())
 
@@ -42,7 +42,7 @@ def start(stage, command):
     """
     device = experiment.device if experiment.stage_resources(stage).gpu else "cpu"
     return (
-        f"exec python -m workflow.job --log {{log}} --gpu {{resources.gpu}} --jobs-per-gpu {experiment.jobs_per_gpu}"
+        f"exec python -m workflow.launch.job --log {{log}} --gpu {{resources.gpu}} --jobs-per-gpu {experiment.jobs_per_gpu}"
         f" -- python -m stages.{command} --device {device} --threads {{threads}}"
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stages.attack.library import NORMS, as_library_sees, draw_seed, require_targets
 from stages.attack.windows import search_on_canvas
-from stages.core.threat import Threat
+from stages.core.images.threat import Threat
 
 TARGETS = 9
 LEAST_CLASSES = 4

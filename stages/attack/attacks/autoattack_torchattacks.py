@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stages.attack.library import NORMS, as_library_sees, draw_seed, require_targets
 from stages.attack.windows import hold_windows_inside, search_on_canvas
-from stages.core.threat import Threat
+from stages.core.images.threat import Threat
 
 LEAST_CLASSES = 4
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stages.core.threat import Threat
+from stages.core.images.threat import Threat
 
 
 def clean(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator) -> Tensor:

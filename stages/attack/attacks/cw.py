@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.attack.margin import margin
-from stages.core.perturb import evaluating, without_parameter_gradients
-from stages.core.quantities import Count, NonNegative, Positive
-from stages.core.threat import Threat
+from stages.core.config.quantities import Count, NonNegative, Positive
+from stages.core.images.perturb import evaluating, without_parameter_gradients
+from stages.core.images.threat import Threat
 
 UNBOUNDED = True
 # Carlini's code scales by 0.999999; there a saturated pixel's gradient sinks to Adam's own 1e-8. Only saturated pixels

@@ -11,8 +11,8 @@ import torchattacks
 from torch import Tensor, nn
 
 from stages.attack.library import as_library_sees
-from stages.core.quantities import Count, NonNegative, Positive
-from stages.core.threat import Threat
+from stages.core.config.quantities import Count, NonNegative, Positive
+from stages.core.images.threat import Threat
 
 UNBOUNDED = True
 

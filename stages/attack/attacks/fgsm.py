@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.core.perturb import perturb
-from stages.core.threat import Threat
+from stages.core.images.perturb import perturb
+from stages.core.images.threat import Threat
 
 NORMS = ("linf",)
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from stages.attack.margin import margin
 from stages.attack.restarts import best_of_restarts
-from stages.core.quantities import Count, Positive
-from stages.core.threat import Threat
+from stages.core.config.quantities import Count, Positive
+from stages.core.images.threat import Threat
 
 
 def margin_pgd(

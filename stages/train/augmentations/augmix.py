@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from stages.core.quantities import NonNegative, Positive
+from stages.core.config.quantities import NonNegative, Positive
 from stages.train.augmentations._augmix_ops import LEVELS, OPERATIONS, apply_operations
 from stages.train.augmentations._draws import beta, dirichlet, uniform, whole
 from stages.train.batch import Augmented, Targets

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from stages.core.quantities import Fraction01, Positive
+from stages.core.config.quantities import Fraction01, Positive
 from stages.train.augmentations._draws import beta, partners, uniform
 from stages.train.batch import Augmented, Targets
 

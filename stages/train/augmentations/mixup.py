@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stages.core.quantities import Positive
+from stages.core.config.quantities import Positive
 from stages.train.augmentations._draws import beta, partners
 from stages.train.batch import Augmented, Targets
 

@@ -1,1 +1,1 @@
-"""Objectives, one file each; `stages.core.components` finds them by file name and reads their settings."""
+"""Objectives, one file each; `stages.core.config.plugins` finds them by file name and reads their settings."""

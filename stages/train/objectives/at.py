@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import nn
 
-from stages.core.perturb import perturb
+from stages.core.images.perturb import perturb
 from stages.train.batch import Batch, Context, Scored, forwards
 
 ADVERSARIAL = True

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.config.quantities import NonNegative, Number
 from stages.core.errors import ConfigError
-from stages.core.quantities import NonNegative, Number
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, forwards
 from stages.train.kl import per_example_kl, perturb_by_kl
 

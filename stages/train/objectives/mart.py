@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.core.perturb import perturb
-from stages.core.quantities import NonNegative
+from stages.core.config.quantities import NonNegative
+from stages.core.images.perturb import perturb
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, forwards
 
 ADVERSARIAL = True

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.core.quantities import NonNegative
+from stages.core.config.quantities import NonNegative
 from stages.train.batch import Batch, Context, Metrics, Scored, Targets, forwards
 from stages.train.kl import per_example_kl, perturb_by_kl
 

@@ -1,0 +1,81 @@
+"""The settings of evaluation attacks."""
+
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from stages.core.config.plugins import Plugin, PluginError, constant, declares, resolve, settings_identity
+from stages.core.config.quantities import Count, NonNegative, Seed
+from stages.core.config.recipe import Norm, check_scale
+from stages.core.config.section import Name, Section
+
+Subset = Annotated[
+    Literal["stratified", "first"],
+    Field(
+        description="which of the test images, where not all are taken: stratified, classes in proportion and the same"
+        " for everyone, a smaller number part of a larger; or the first of the file"
+    ),
+]
+
+
+class Attack(Section):
+    """One evaluation attack; what its function takes by keyword (step_size, steps, ...) goes under `options`."""
+
+    ADDED: ClassVar = {"subset": "first"}
+    REMOVED: ClassVar = {"bounded": True}
+    kind: Name
+    label: str = Field("", description="the column's head; default: the attack's key in capitals")
+    norm: Norm = "linf"
+    epsilon: NonNegative = 8 / 255
+    options: dict[str, Any] = Field(default_factory=dict)
+    images: Count | None = Field(None, description="attack this many test images; default: all")
+    subset: Subset = "stratified"
+    batch_size: Count = 256
+
+    @model_validator(mode="after")
+    def _scaled(self) -> "Attack":
+        check_scale(self.norm, epsilon=self.epsilon)
+        return self
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the attack is held to epsilon; where its file declares UNBOUNDED it minimizes its size (CW)."""
+        return not declares("attacks", self.kind, "UNBOUNDED")
+
+    def identity(self) -> dict[str, Any]:
+        """The canonical form; a label is no part of it, nor a subset of all."""
+        form = {
+            **super().identity(),
+            "options": settings_identity("attacks", Plugin(name=self.kind, settings=self.options)),
+            "bounded": self.bounded,
+        }
+        unused = {"label"} if self.images is not None else {"label", "subset"}
+        return {key: value for key, value in form.items() if key not in unused}
+
+    def resolved(self) -> "Attack":
+        """The attack with every option filled in from its function's defaults, checked against each other too."""
+        options = resolve("attacks", Plugin(name=self.kind, settings=self.options)).settings
+        norms = constant("attacks", self.kind, "NORMS") or get_args(Norm)
+        if self.norm not in norms:
+            raise PluginError(
+                f"norm: {self.kind} is an attack under {', '.join(norms)} alone, not {self.norm}; one step of the L2"
+                f" gradient is `kind: pgd` with `steps: 1, step_size: {self.epsilon:g}, random_start: false`"
+            )
+        for key in ("norm", "epsilon"):
+            if not self.bounded and getattr(self, key) != type(self).model_fields[key].default:
+                raise PluginError(
+                    f"{key}: {self.kind} is held to no ball, it looks for the smallest perturbation; leave it out"
+                )
+        if options.get("restarts", 1) > 1 and not options.get("random_start", True):
+            raise PluginError(
+                f"restarts: {options['restarts']} without a random start repeat one search; set random_start: true"
+            )
+        check_scale(self.norm, **{"options.step_size": float(options.get("step_size", 0))})
+        return self.model_copy(update={"options": options})
+
+
+class AttackSettings(Section):
+    """Everything the attack stage is given: attacks by id."""
+
+    attacks: dict[str, Attack] = Field(min_length=1)
+    seed: Seed = 0

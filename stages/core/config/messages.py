@@ -1,0 +1,73 @@
+"""A validation error as one line that names the key, the value, the rule and the nearest known key."""
+
+import re
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from stages.core.config.plugins import nearest
+from stages.core.config.signatures import shortened
+
+# What people call a setting -> its name here, where that is no near spelling.
+OTHER_NAMES = {
+    "lambda": "weight",
+    "lam": "weight",
+    "lambda_": "weight",
+    "eps": "epsilon",
+    "alpha": "step_size",
+    "k": "m",
+    "neighbors": "m",
+    "tau": "temperature",
+    "learning_rate": "lr",
+    "iterations": "steps",
+    "wd": "weight_decay",
+}
+SETTING_FIRST = re.compile(r"[a-z_]+(\.[a-z_]+)*: ")
+
+
+def validation_message(error: ValidationError, model: type[BaseModel], where: str = "") -> str:
+    """The first fault of a validation as one line: the key's path, the value, the rule, and the nearest known key.
+
+    where: the path of the section that was validated. A rule between settings names the one that breaks it itself.
+    """
+    fault = error.errors()[0]
+    path = ".".join(part for part in (where, *(str(part) for part in fault["loc"] if part != "[key]")) if part)
+    if fault["type"] == "extra_forbidden":
+        keys, word = _keys_at(model, fault["loc"][:-1]), str(fault["loc"][-1])
+        meant = OTHER_NAMES.get(word)
+        return f"{path}: unknown key {nearest(meant, [meant]) if meant in keys else nearest(word, keys)}"
+    value, rule = fault.get("input"), " ".join(fault["msg"].removeprefix("Value error, ").split())
+    if fault["type"] == "value_error" and isinstance(value, dict | BaseModel):
+        return located(path, rule)
+    if fault["type"] == "string_pattern_mismatch":
+        rule = "a name is letters, digits, `.`, `_` and `-`, a letter or digit first"
+    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {shortened(value)})"
+    return f"{path or 'the settings'}: {rule}{shown}"
+
+
+def located(where: str, rule: str) -> str:
+    """A rule with the path of the section it is broken in; one that begins with a setting's name goes on the path."""
+    if not where:
+        return rule
+    return f"{where}.{rule}" if SETTING_FIRST.match(rule) else f"{where}: {rule}"
+
+
+def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Field names of the section a path leads to; mappings and optionals are looked through."""
+    current: Any = model
+    for part in path:
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            field = current.model_fields.get(str(part))
+            current = None if field is None else field.annotation
+        elif get_origin(current) in (dict, list, tuple):
+            current = get_args(current)[1 if get_origin(current) is dict else 0]
+        current = _bare(current)
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _bare(annotation: Any) -> Any:
+    """The type inside Annotated, or what an optional one is when it is there."""
+    while get_origin(annotation) in (Annotated, Union, UnionType):
+        annotation = next(inner for inner in get_args(annotation) if inner is not type(None))
+    return annotation

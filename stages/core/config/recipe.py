@@ -1,0 +1,99 @@
+"""The settings of a training run's recipe: optimizer, schedule, inner attack and model selection."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from stages.core.config.quantities import (
+    BelowOne,
+    Count,
+    CountOrZero,
+    Fraction01,
+    NonNegative,
+    Positive,
+    parse_number,
+    parse_whole,
+)
+from stages.core.config.section import Section
+
+LearningRate = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=100)]
+Epochs = Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)]
+Batch = Annotated[int, BeforeValidator(parse_whole), Field(ge=2, le=1_000_000)]
+Norm = Literal["linf", "l2"]
+
+
+def check_scale(norm: Norm, **radii: float) -> None:
+    """ValueError for an L-infinity epsilon or step, by its name, that reaches across [0, 1]: it is of 0 to 255."""
+    for name, radius in radii.items():
+        if norm == "linf" and radius >= 1:
+            raise ValueError(
+                f"{name}: {radius:g} takes any pixel to any value, pixels being in [0, 1]; did you mean {radius:g}/255?"
+            )
+
+
+class InnerAttack(Section):
+    """The attack inside adversarial training; its start belongs to the objective."""
+
+    norm: Norm = "linf"
+    epsilon: NonNegative = 8 / 255
+    step_size: Positive = 2 / 255
+    steps: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)] = 10
+    ramp_epochs: CountOrZero = Field(0, description="epochs in which epsilon grows linearly to its value")
+
+    @model_validator(mode="after")
+    def _scaled(self) -> "InnerAttack":
+        check_scale(self.norm, epsilon=self.epsilon, step_size=self.step_size)
+        return self
+
+
+class Schedule(Section):
+    """The learning rate over time."""
+
+    kind: Literal["multistep", "onecycle", "cosine", "constant"] = "multistep"
+    milestones: tuple[Count, ...] = Field(
+        (75, 90), description="multistep: epochs after which lr is multiplied by gamma"
+    )
+    gamma: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = 0.1
+    pct_start: BelowOne = Field(0.25, description="onecycle: share of the steps in which lr rises to `lr`")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Schedule":
+        if any(later <= earlier for earlier, later in zip(self.milestones, self.milestones[1:], strict=False)):
+            raise ValueError(f"milestones: {list(self.milestones)} do not rise; write each epoch once, in order")
+        return self
+
+
+class Recipe(Section):
+    """Optimizer, schedule, inner attack and model selection of a training run."""
+
+    epochs: Epochs = 100
+    batch_size: Batch = 128
+    lr: LearningRate = Field(0.1, description="the highest learning rate")
+    momentum: BelowOne = 0.9
+    nesterov: bool = False
+    weight_decay: Fraction01 = 2e-4
+    schedule: Schedule = Schedule()
+    attack: InnerAttack = InnerAttack()
+    selection: Literal["last", "best_robust"] = Field(
+        "last",
+        description="best_robust: adversarial objectives keep the epoch with the best PGD accuracy on held-out images",
+    )
+    validation_images: Count = Field(1024, description="best_robust: held-out training images, at most a tenth of all")
+    validation_from: Fraction01 = Field(0.0, description="share of the epochs after which epochs are candidates")
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Recipe":
+        late = [epoch for epoch in self.schedule.milestones if epoch >= self.epochs]
+        if self.schedule.kind == "multistep" and late:
+            raise ValueError(
+                f"schedule.milestones: after epoch {late[0]} of {self.epochs} lr changes for nothing; name epochs from"
+                f" 1 to {self.epochs - 1}, or write kind: constant"
+            )
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: true needs a momentum above 0; set momentum, or leave nesterov out")
+        if self.attack.ramp_epochs > self.epochs:
+            raise ValueError(
+                f"attack.ramp_epochs: in {self.epochs} epochs a ramp of {self.attack.ramp_epochs} never reaches"
+                " epsilon; lower it"
+            )
+        return self

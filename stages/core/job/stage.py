@@ -1,0 +1,142 @@
+"""What every stage's entry does: settings in, errors as one line, a manifest beside the outputs.
+
+Outputs are declared up front: on any error those that exist are removed, so that none is left half-made.
+"""
+
+import argparse
+import contextlib
+import platform
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import torch
+
+from stages.core.code import code_digest
+from stages.core.config.messages import validation_message
+from stages.core.device import describe_device, peak_memory
+from stages.core.errors import ConfigError, StageError
+from stages.core.files import sha256_file, unpacked_json, write_json
+from stages.core.job.interrupt import EXIT_STATUS, Interrupted, interruptible
+from stages.core.job.progress import log_line
+
+Settings = TypeVar("Settings", bound=pydantic.BaseModel)
+REPORTED_PACKAGES = (
+    "torch",
+    "torchvision",
+    "faiss-gpu",
+    "faiss-cpu",
+    "torchattacks",
+    "pyautoattack",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "pillow",
+)
+
+
+def parser(stage: str, description: str) -> argparse.ArgumentParser:
+    """The argument parser every stage shares: --settings, --device, --threads, --manifest."""
+    built = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)
+    built.add_argument("--settings", required=True, help="the stage's settings: a JSON object, or @file.json")
+    built.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:1 (default: auto, the GPU if there is one)"
+    )
+    built.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
+    built.add_argument("--manifest", type=Path, required=True, help="where the manifest (JSON) goes")
+    return built
+
+
+def load_settings(text: str, model: type[Settings], moved: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from a JSON object or @file; ConfigError names the key, the value and the rule.
+
+    moved: values that lie over them, kept apart as they are no part of what the result depends on.
+    """
+    try:
+        raw = unpacked_json(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        return model.model_validate({**raw, **moved} if isinstance(raw, dict) and moved else raw)
+    except pydantic.ValidationError as error:
+        raise ConfigError(validation_message(error, model)) from error
+    except (OSError, ValueError, zlib.error) as error:
+        raise ConfigError(f"--settings is neither a JSON object nor @file.json: {error}") from error
+
+
+@contextlib.contextmanager
+def recorded(
+    manifest: Path,
+    *,
+    modules: list[str],
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    outputs: Mapping[str, Path],
+    seed: int,
+    device: torch.device,
+) -> Iterator[dict[str, Any]]:
+    """Run a stage's body; then write its manifest, or on an error remove every output.
+
+    Yields a dict for facts worth keeping (duplicates, recall, ...); it lands in the manifest as `facts`.
+    """
+    started = time.monotonic()
+    facts: dict[str, Any] = {}
+    try:
+        hashes = {name: sha256_file(path) for name, path in inputs.items() if path.is_file()}
+        yield facts
+        record = {
+            "settings": settings,
+            "inputs": {name: {"path": _shown(path), "sha256": hashes.get(name)} for name, path in inputs.items()},
+            "outputs": {name: {"path": _shown(path), "sha256": sha256_file(path)} for name, path in outputs.items()},
+            "code_digests": [code_digest(modules)],
+            "seed": seed,
+            "device": describe_device(device),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+            "seconds": round(time.monotonic() - started, 3),
+            "peak_memory_bytes": peak_memory(device),
+            "facts": facts,
+        }
+        write_json(manifest, record)
+    except BaseException:
+        for path in (*outputs.values(), manifest):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _shown(path: Path) -> str:
+    """A path as a manifest names it: without the folder of the checkout, which differs from machine to machine."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a number can depend on."""
+    found = {"python": platform.python_version()}
+    for name in REPORTED_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with one clear line: status 1 for what a user can cure, 75 (EX_TEMPFAIL) for SIGTERM and Ctrl-C.
+
+    Other errors keep their traceback.
+    """
+    try:
+        with interruptible():
+            yield
+    except Interrupted as interrupted:
+        log_line(f"interrupted by {interrupted}; run the job again")
+        sys.exit(EXIT_STATUS)
+    except StageError as error:
+        log_line(f"error: {error}")
+        sys.exit(1)
+    except torch.cuda.OutOfMemoryError:
+        log_line("error: out of GPU memory; lower batch_size, or give the job a GPU of its own")
+        sys.exit(1)

@@ -1,0 +1,90 @@
+"""`python -m workflow.commands.publish`: copy what an experiment's tables rest on to results/published/<experiment>/.
+
+Per-example outcomes, histories, manifests and the tables' plans; no checkpoint and no image. From these files alone the
+tables are then made, here and by `make published`, so that they cannot be another plan's. An experiment
+with overlays has a folder of its own. With --again the outcomes are those published before: for a change of titles,
+notes or layout that no run depends on.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stages.core.errors import ArtifactError
+from stages.core.files import write_json, write_text
+from workflow.commands.cli import ROOT, command_line, run
+from workflow.commands.republish import make
+from workflow.planning.assumptions import assumed
+from workflow.planning.experiment import Experiment
+from workflow.planning.load import load_experiment
+from workflow.planning.runs import Plan
+from workflow.planning.tables import make_plan
+
+RESULTS = "results/"
+LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
+(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `train/` the histories,
+and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from
+these files alone.
+"""
+
+
+def published_folder(experiment: Experiment) -> Path:
+    """Where an experiment's published files lie."""
+    return Path(RESULTS) / "published" / experiment.place.replace("/", "-")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Copy the files, with every path in the plans and below the folder relative to it, and make the tables."""
+    cli = command_line("publish", __doc__ or "")
+    cli.add_argument("--again", action="store_true", help="plan anew for the outcomes that are published already")
+    args = cli.parse_args(argv)
+    experiment = load_experiment(args.configfile, ROOT / "config.yaml")
+    folder = published_folder(experiment)
+    source = folder if args.again else Path(RESULTS)
+    plan = make_plan(experiment, folder if args.again else Path())
+    wanted = [path.removeprefix(RESULTS) for path in _sources(plan)]
+    if missing := [source / path for path in wanted if not (source / path).is_file()]:
+        raise ArtifactError(f"{missing[0]}: not made yet ({len(missing)} missing); run snakemake first")
+    fresh = folder.with_name(f".{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)
+    for path in wanted:
+        _copy(source / path, fresh / path)
+    for name, table in plan.tables.items():
+        write_json(fresh / "plans" / f"{name}.json", relative(table))
+    write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
+    write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
+    text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
+    write_text(fresh / "README.md", text)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+    make(folder.absolute())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"published: {folder}/, {size / 1e6:.1f} MB")
+
+
+def _sources(plan: Plan) -> list[str]:
+    manifests = [job.path("manifest.json") for jobs in (plan.data, plan.structure, plan.train) for job in jobs.values()]
+    manifests += [job.path("pretrain.json") for job in plan.pretrain.values()]
+    manifests += [job.path("embed.json") for job in plan.embed.values()]
+    manifests += [job.path(name) for job in plan.neighbors.values() for name in ("neighbors.json", "report.json")]
+    histories = [job.path("history.parquet") for jobs in (plan.pretrain, plan.train) for job in jobs.values()]
+    outcomes = [f"results/attack/{key}{ending}" for key in plan.attack for ending in (".parquet", ".json")]
+    return sorted({*manifests, *histories, *outcomes})
+
+
+def relative(value: Any) -> Any:
+    """A plan with every path relative to results/, and so to a published folder."""
+    if isinstance(value, dict):
+        return {key: relative(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [relative(item) for item in value]
+    return value.removeprefix(RESULTS) if isinstance(value, str) else value
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+if __name__ == "__main__":
+    run(main)

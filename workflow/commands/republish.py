@@ -1,0 +1,97 @@
+"""`python -m workflow.commands.republish [--check]`: make the published tables again from their outcomes alone.
+
+With --check nothing is written: every CSV, LaTeX and text file must come out byte for byte as it is committed.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.core.errors import ArtifactError
+from stages.core.files import packed_json
+from workflow.commands.cli import ROOT, run
+
+COMPARED = (".csv", ".tex", ".txt", ".md")
+ASSUMPTIONS = "assumptions"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What makes one table, figure or list: its name, its stage and that stage's --settings."""
+
+    name: str
+    stage: str
+    settings: str
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Regenerate, or check, every experiment below results/published/."""
+    cli = argparse.ArgumentParser(prog="python -m workflow.commands.republish", description=__doc__)
+    cli.add_argument("--check", action="store_true", help="compare with what is committed and write nothing")
+    check = cli.parse_args(argv).check
+    for folder in sorted(path.parent for path in (ROOT / "results/published").glob("*/plans")):
+        (check_made if check else make)(folder)
+
+
+def make(folder: Path) -> None:
+    """Make the tables of a published experiment from the plans and outcomes in its folder."""
+
+    def one(job: Job) -> None:
+        _make(job, folder, folder / "tables")
+
+    _all(folder, one, "made")
+
+
+def check_made(folder: Path) -> None:
+    """Raise ArtifactError unless the outcomes give the tables in the folder, byte for byte."""
+
+    def one(job: Job) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            _make(job, folder, Path(scratch))
+            _compare(Path(scratch), folder / "tables")
+
+    _all(folder, one, "as committed")
+
+
+def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
+    """Do the jobs of a folder side by side, for each is a process of its own."""
+    jobs = list(_jobs(folder))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for job, _ in zip(jobs, pool.map(one, jobs), strict=True):
+            print(f"{folder.name}/{job.name}: {done}")
+
+
+def _jobs(folder: Path) -> Iterator[Job]:
+    """Of every table and figure, of the pairs of rows, and of the assumptions."""
+    plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
+    tables = [path for path in plans if path.stem != ASSUMPTIONS]
+    for path in tables:
+        yield Job(path.stem, "tables", f"@{path}")
+    if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
+        yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
+    yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
+
+
+def _make(job: Job, folder: Path, out: Path) -> None:
+    command = [sys.executable, "-m", f"stages.{job.stage}", "--settings", job.settings]
+    if job.name != ASSUMPTIONS:  # it reads no file
+        command += ["--root", str(folder)]
+    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{job.name}.json")], check=True, cwd=ROOT)
+
+
+def _compare(made: Path, committed: Path) -> None:
+    for path in sorted(made.iterdir()):
+        other = committed / path.name
+        if path.suffix in COMPARED and (not other.is_file() or path.read_bytes() != other.read_bytes()):
+            raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""How a job starts: a log of its own for each attempt, and a GPU of its own."""

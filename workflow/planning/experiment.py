@@ -1,0 +1,290 @@
+"""An experiment: data sets, recipes, methods, attacks, and the tables that name runs of them."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
+
+from stages.core.config.attacks import Attack
+from stages.core.config.data import Augment, Data, Model
+from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
+from stages.core.config.messages import located, validation_message
+from stages.core.config.method import Method, Monitor
+from stages.core.config.moco import Features
+from stages.core.config.plugins import declares, nearest
+from stages.core.config.plugins import known as known_plugins
+from stages.core.config.quantities import Count, Seed
+from stages.core.config.recipe import Recipe
+from stages.core.config.section import Name, Section
+from stages.core.config.signatures import shortened
+from stages.core.config.structure import NeighborSearch
+from stages.core.config.table import MethodName, Table
+from stages.core.errors import ConfigError
+from workflow.planning.presets import PRESETS
+
+
+def _none_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _mapping(value_type: Any) -> Any:
+    return Annotated[value_type, BeforeValidator(_none_is_empty)]
+
+
+class Dataset(Section):
+    """A data set and how its images are augmented, embedded, searched and classified."""
+
+    data: Data
+    augment: Augment = Augment()
+    model: Model = Model()
+    features: Features = Features()
+    neighbors: NeighborSearch = NeighborSearch()
+    recipes: dict[Name, Name] = Field(
+        default_factory=dict, description="which recipe stands in for another on this data set"
+    )
+    recipe_augments: dict[Name, Augment] = Field(
+        default_factory=dict, description="augmentation instead of `augment` where a recipe of this name trains"
+    )
+    methods: dict[MethodName, dict[str, Any]] = Field(
+        default_factory=dict, description="what differs in a method on this data set"
+    )
+    paper: Literal["cifar10", "stl10", "svhn", "tiny-imagenet"] | None = Field(
+        None, description="the paper's data set whose numbers stand beside ours"
+    )
+    paper_note: str = Field("", description="a footnote on that comparison")
+
+
+class Resources(Section):
+    """What a stage's job asks the scheduler for; changing it reruns nothing."""
+
+    threads: Count = 1
+    mem_mb: Count = 4000
+    runtime: Count = Field(60, description="minutes")
+    gpu: int = Field(0, ge=0, le=1, description="1: the job computes on a GPU of its own; 0: on the CPU")
+
+
+class Experiment(Section):
+    """A whole experiment file."""
+
+    experiment: Name = Field(description="its name; the tables go to results/tables/<name>/, with overlays below it")
+    title: str = ""
+    note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
+    seeds: list[Seed] = Field(default=[0], min_length=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
+    downloads: str = Field("downloads", description="folder for downloaded archives")
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    recipes: dict[Name, Recipe]
+    methods: _mapping(dict[MethodName, dict[str, Any]]) = Field(default_factory=dict)  # type: ignore[valid-type]
+    attacks: dict[Name, Attack] = Field(min_length=1)
+    separate_attacks: list[str] = Field(
+        default=["autoattack", "autoattack_torchattacks"], description="kinds of attacks that are jobs of their own"
+    )
+    monitor: Monitor = Monitor()
+    tables: dict[Name, Table] = Field(min_length=1)
+    resources: dict[str, Resources] = Field(default_factory=dict)
+    _variant: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """Where its tables lie below results/tables/: its name, and below it what overlays make of it."""
+        return f"{self.experiment}/{self._variant}" if self._variant else self.experiment
+
+    def as_variant(self, name: str) -> "Experiment":
+        """The experiment as overlays have changed it, with their name; '' for the experiment alone."""
+        changed = self.model_copy()
+        changed._variant = name
+        return changed
+
+    def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
+        """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""
+        merged = own = self._merged(name)
+        merged = merge(merged, self.datasets[dataset].methods.get(name, {}))
+        for path, value in changes.items():
+            merged = merge(merged, _nested(path, value))
+        if merged.get("lsp") is not None and own.get("lsp") is None:
+            raise ConfigError(_lsp_refused(name, merged["lsp"]))
+        return _method(name, merged)
+
+    def preset(self, name: str) -> Method:
+        """What a method's differences are counted from: its preset, or itself where it has none."""
+        preset = self.methods.get(name, {}).get("preset", name)
+        return _method(name, PRESETS[preset] if preset in PRESETS else self._merged(name))
+
+    def _merged(self, name: str) -> dict[str, Any]:
+        own = dict(self.methods.get(name, {}))
+        preset = own.pop("preset", name)
+        if not isinstance(preset, str):
+            raise ConfigError(f"methods.{name}.preset: the name of a method is needed (given: {shortened(preset)})")
+        if preset not in PRESETS and (preset != name or not own):
+            raise ConfigError(f"methods.{name}: '{preset}' is no method {nearest(preset, [*PRESETS, *self.methods])}")
+        title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
+        return {**merge(PRESETS.get(preset, {}), own), "title": title}
+
+    def recipe(self, dataset: str, name: str) -> tuple[Recipe, Augment]:
+        """A recipe by name, or the one that stands in for it on this data set, and the augmentation it trains with."""
+        section = self.datasets[dataset]
+        name = section.recipes.get(name, name)
+        if name not in self.recipes:
+            raise ConfigError(f"recipes: '{name}' is not defined {nearest(name, list(self.recipes))}")
+        return self.recipes[name], section.recipe_augments.get(name, section.augment)
+
+    def stage_resources(self, stage: str) -> Resources:
+        """The resources of a stage's jobs: the experiment's own before the defaults, and no GPU with `device: cpu`."""
+        own = self.resources.get(stage, Resources()).model_dump(exclude_unset=True)
+        asked = Resources.model_validate({**STAGES[stage], **own})
+        return asked.model_copy(update={"gpu": 0}) if self.device == "cpu" else asked
+
+
+def _lsp_refused(name: str, lsp: Any) -> str:
+    """Why a table or a data set gives no method an LSP term, and the method that is meant."""
+    settings = ", ".join(f"{key}: {value}" for key, value in lsp.items()) if isinstance(lsp, dict) else ""
+    meant = f"{{lsp-{name}: {{preset: {name}, lsp: {{{settings}}}}}}}"
+    return f"methods.{name} has no LSP term to vary or set; name another method that has, `methods: {meant}`"
+
+
+def _method(name: str, settings: dict[str, Any]) -> Method:
+    try:
+        return Method.model_validate(settings).resolved()
+    except ValidationError as error:
+        raise ConfigError(validation_message(error, Method, f"methods.{name}")) from error
+    except ValueError as error:
+        raise ConfigError(located(f"methods.{name}", str(error))) from error
+
+
+def check(experiment: Experiment) -> None:
+    """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
+    for key, attack in experiment.attacks.items():
+        with _faults_at(f"attacks.{key}"):
+            attack.resolved()
+    for kind in experiment.separate_attacks:
+        if kind not in (kinds := known_plugins("attacks")):
+            raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
+    for key, table in experiment.tables.items():
+        where = f"tables.{key}"
+        for kind, names, words in (
+            ("datasets", table.datasets, list(experiment.datasets)),
+            ("methods", table.names(), [*PRESETS, *experiment.methods]),
+            ("attacks", table.attacks, list(experiment.attacks)),
+        ):
+            for name in names:
+                if name not in words:
+                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
+        for used in table.datasets:
+            for name in table.attacks:
+                with _faults_at(f"attacks.{name} on {used}"):
+                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+    for key in experiment.resources:
+        if key not in STAGES:
+            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(STAGES))}")
+    for key, dataset in experiment.datasets.items():
+        for name in dataset.methods:
+            if name not in PRESETS and name not in experiment.methods:
+                words = [*PRESETS, *experiment.methods]
+                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, words)}")
+        _check_dataset(experiment, key, dataset)
+
+
+def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
+    """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
+    with _faults_at(f"datasets.{key}"):
+        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
+        for recipe, augment in dataset.recipe_augments.items():
+            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
+    for where, names in (
+        ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
+        ("recipe_augments", [*dataset.recipe_augments]),
+    ):
+        for name in names:
+            if name not in experiment.recipes:
+                raise ConfigError(
+                    f"datasets.{key}.{where}: recipe '{name}' is not defined {nearest(name, [*experiment.recipes])}"
+                )
+    for name in dict.fromkeys([*experiment.methods, *dataset.methods]):
+        method = experiment.method(key, name, {})
+        experiment.recipe(key, method.recipe)
+        _check_helper(experiment, key, name, method)
+
+
+def check_method(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
+    """Raise ConfigError where a method cannot run on a data set."""
+    section = experiment.datasets[dataset]
+    depth = section.neighbors.depth
+    for key, choice in ((f"methods.{name}.lsp", method.lsp), ("monitor.structure", experiment.monitor.structure)):
+        if choice is not None and choice.kind == "local" and choice.m > depth:
+            raise ConfigError(
+                f"{key}.m: {choice.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
+                f" is {depth}; raise depth or lower m"
+            )
+    _check_helper(experiment, dataset, name, method)
+    recipe, _ = experiment.recipe(dataset, method.recipe)
+    if method.hold_out and recipe.selection != "best_robust":
+        raise ConfigError(
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
+            " hold_out, or name a recipe with `selection: best_robust`"
+        )
+    with _faults_at(f"datasets.{dataset}"):
+        check_training(section.data, name, method, recipe)
+
+
+def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
+    objective = method.objective.name
+    needs = declares("objectives", objective, "NEEDS_HELPER")
+    if needs and method.helper is None:
+        raise ConfigError(f"methods.{name}: objective {objective} needs a helper net; set `helper: hat-helper`")
+    if method.helper is None:
+        return
+    if not needs:
+        raise ConfigError(f"methods.{name}.helper: objective {objective} asks no helper net; leave it out")
+    if experiment.method(dataset, method.helper, {}).helper is not None:
+        raise ConfigError(
+            f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
+        )
+
+
+def remarks(experiment: Experiment) -> list[str]:
+    """Lines on what is allowed and rarely meant."""
+    return wide_steps(experiment.recipes, {key: attack.resolved() for key, attack in experiment.attacks.items()})
+
+
+@contextlib.contextmanager
+def _faults_at(where: str) -> Iterator[None]:
+    """A ValueError is a ConfigError of the section at `where`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(located(where, str(error))) from error
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` merged in, mapping by mapping; a component of another name replaces the old one whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    first, _, rest = path.partition(".")
+    return {first: _nested(rest, value) if rest else value}
+
+
+# The stages that have jobs, and their default resources. Stages of which one job holds up all others take more threads;
+# runs and attacks are many and keep the cores busy with one each.
+STAGES: dict[str, dict[str, int]] = {
+    "data": {},
+    "pretrain": {"threads": 4, "gpu": 1},
+    "embed": {"threads": 4, "gpu": 1},
+    "index": {"threads": 4, "runtime": 20},
+    "search": {"threads": 4, "runtime": 20},
+    "structure": {"runtime": 20},
+    "train": {"gpu": 1},
+    "attack": {"gpu": 1},
+    "autoattack": {"gpu": 1},
+    "tables": {"mem_mb": 1000, "runtime": 10},
+}

@@ -1,0 +1,101 @@
+"""Config files: which of them make an experiment, read strictly, and checked before any job starts."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stages.core.config.messages import validation_message
+from stages.core.config.signatures import shortened
+from stages.core.errors import ConfigError
+from stages.core.files import digest
+from workflow.planning.experiment import Experiment, check, merge
+from workflow.planning.reading import read_yaml
+
+MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
+PLACES = ("folder", "mirror")
+
+
+def _on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigError(f"{path}: `base` leads back to it; name another file, or leave base out")
+    content = read_yaml(path)
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: base: the name of a file beside it is needed (given: {shortened(base)})")
+    return merge(_on_its_base(path.parent / base, (*above, path.resolve())), content)
+
+
+def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, Any] | None = None) -> Experiment:
+    """The experiment of some files, later ones merged over earlier.
+
+    A file with the key `experiment` is an experiment and replaces what came before; one without is an overlay.
+    Where no file is an experiment, `default` lies underneath. `base: other.yaml` starts a file from another one beside
+    it; a table that is null is left out. overrides: from --config, merged last. What overlays change is in its `place`.
+    """
+    own: dict[str, Any] = {}
+    overlays: list[tuple[str, dict[str, Any]]] = []
+    for path in files:
+        content = _on_its_base(path)
+        if "experiment" in content:
+            own, overlays = content, []
+        else:
+            overlays.append((path.stem, content))
+    alone = not own
+    own = own or read_yaml(default)
+    overlays += [("config", overrides)] if overrides else []
+    merged = own
+    for _, content in overlays:
+        merged = merge(merged, content)
+    merged = _without_null_tables(merged)
+    try:
+        experiment = Experiment.model_validate(merged)
+        check(experiment)
+    except ValidationError as error:
+        raise ConfigError(validation_message(error, Experiment) + _laid_on(default, files, alone)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
+    return experiment.as_variant(_variant([stem for stem, _ in overlays], own, merged))
+
+
+def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> str:
+    """The overlays' names and eight digits of what they make of the experiment; '' where no number can differ."""
+    before, after = (_without_machine(_without_null_tables(content)) for content in (own, merged))
+    if before == after:
+        return ""
+    words = [re.sub(r"[^A-Za-z0-9._-]", "_", stem) for stem in stems]
+    return "-".join([*words, digest(yaml.safe_dump(after, sort_keys=False))])
+
+
+def _without_null_tables(content: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(content.get("tables"), dict):
+        return content
+    return {**content, "tables": {name: table for name, table in content["tables"].items() if table is not None}}
+
+
+def _without_machine(content: dict[str, Any]) -> dict[str, Any]:
+    """An experiment's content without what says where and by what it is computed."""
+    kept = {key: value for key, value in content.items() if key not in MACHINE}
+    if isinstance(kept.get("datasets"), dict):
+        kept["datasets"] = {name: _unplaced(dataset) for name, dataset in kept["datasets"].items()}
+    return kept
+
+
+def _unplaced(dataset: Any) -> Any:
+    data = dataset.get("data") if isinstance(dataset, dict) else None
+    if not isinstance(data, dict):
+        return dataset
+    return {**dataset, "data": {key: value for key, value in data.items() if key not in PLACES}}
+
+
+def _laid_on(default: Path, files: Sequence[Path], alone: bool) -> str:
+    """What a fault may come from where overlays were given without an experiment."""
+    if not alone or not files:
+        return ""
+    names = " ".join(path.name for path in files)
+    return f" ({names} has no key `experiment` and so lies on {default.name}; name its experiment's file before it)"
