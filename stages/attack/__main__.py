@@ -22,11 +22,15 @@ from stages.core.job.stage import load_settings, one_line_errors, parser, record
 from stages.core.models.checkpoint import load_classifier
 
 SECONDS_BETWEEN_SAVES = 60.0  # the state is small
+EXAMPLE = r"""\
+    --settings '{"attacks": {"clean": {"kind": "clean"}, "fgsm": {"kind": "fgsm", "epsilon": 0.1, "images": 50}}}' \
+    --checkpoint digits/lsp.safetensors --test digits/test.safetensors --resume resume/attack \
+    --outcomes digits/lsp-outcomes.parquet --manifest digits/lsp-outcomes.json"""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Read checkpoint and test images; attack and audit; write the outcomes of all attacks and the manifest."""
-    cli = parser("attack", __doc__ or "")
+    cli = parser("attack", __doc__ or "", AttackSettings, EXAMPLE)
     cli.add_argument("--checkpoint", type=Path, required=True, help="the classifier (safetensors)")
     cli.add_argument("--test", type=Path, required=True, help="labelled test images (safetensors)")
     cli.add_argument("--outcomes", type=Path, required=True, help="output: one row an attack and image (Parquet)")

@@ -12,10 +12,13 @@ from stages.data.catalog import open_data_set
 from stages.data.decode import decode, image_set_facts
 from stages.data.pixels import decoder_versions
 
+EXAMPLE = r"""--settings '{"source": "digits", "train_images": 300}' --downloads downloads \
+    --train digits/train.safetensors --test digits/test.safetensors --manifest digits/data.json"""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Read or download the data set, verify and decode it, and write each split with a manifest."""
-    arguments = parser("data", "Read or download a data set, verify it and decode it once.")
+    arguments = parser("data", "Read or download a data set, verify it and decode it once.", Data, EXAMPLE)
     arguments.add_argument("--train", type=Path, required=True, help="where the training images go (safetensors)")
     arguments.add_argument("--test", type=Path, required=True, help="where the test images go (safetensors)")
     arguments.add_argument("--unlabelled", type=Path, help="stl10 with `unlabelled`: where those images go")

@@ -31,6 +31,13 @@ HISTORY_SCHEMA = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+PRETRAIN_EXAMPLE = r"""\
+    --settings '{"moco": {"epochs": 1, "width": 4, "batch_size": 100, "splits": 2, "queue": 200, "flip": false}}' \
+    --train digits/train.safetensors --test digits/test.safetensors --resume resume/pretrain \
+    --encoder digits/encoder.safetensors --history digits/pretrain.parquet --manifest digits/pretrain.json"""
+EMBED_EXAMPLE = r"""\
+    --settings '{"moco": {"width": 4}}' --train digits/train.safetensors --encoder digits/encoder.safetensors \
+    --embeddings digits/embeddings.parquet --manifest digits/embed.json"""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def run_pretrain(argv: list[str]) -> None:
     """Read images; pre-train; write the query encoder, the history and the manifest."""
-    cli = parser("features pretrain", "Pre-train MoCo's encoder on the training images.")
+    cli = parser("features pretrain", "Pre-train MoCo's encoder on the training images.", Features, PRETRAIN_EXAMPLE)
     cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
     cli.add_argument("--unlabelled", type=Path, help="more images to train on, without labels (safetensors)")
     cli.add_argument("--test", type=Path, required=True, help="test images, for the kNN accuracy in the history alone")
@@ -97,7 +104,8 @@ def run_pretrain(argv: list[str]) -> None:
 
 def run_embed(argv: list[str]) -> None:
     """Read images and encoder; embed; write embeddings and manifest."""
-    cli = parser("features embed", "Embed the training images, un-augmented, or write their pixels as embeddings.")
+    summary = "Embed the training images, un-augmented, or write their pixels as embeddings."
+    cli = parser("features embed", summary, Features, EMBED_EXAMPLE)
     cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
     cli.add_argument("--encoder", type=Path, help="what pretrain wrote; official: the checkpoint; pixels: none")
     cli.add_argument("--embeddings", type=Path, required=True, help="output: one row an image (Parquet)")

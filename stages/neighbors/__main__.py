@@ -17,6 +17,11 @@ from stages.neighbors.quality import neighbor_facts, recall, require_a_label_eac
 from stages.neighbors.search import check_depth, search
 
 MODULES = ["stages.neighbors.__main__"]
+BUILD_EXAMPLE = r"""--settings '{"depth": 8}' \
+    --embeddings digits/embeddings.parquet --index digits/index.faiss --manifest digits/build.json"""
+SEARCH_EXAMPLE = r"""--settings '{"depth": 8}' \
+    --embeddings digits/embeddings.parquet --index digits/index.faiss --labels-from digits/train.safetensors \
+    --neighbors digits/neighbors.parquet --report digits/report.json --manifest digits/search.json"""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -104,12 +109,20 @@ def find(
 def _arguments() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m stages.neighbors", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="build | search")
-    for name, command, summary in (
-        ("build", build, "index the embeddings with FAISS"),
-        ("search", search_all, "list every image's nearest neighbors and report on them"),
+    for name, command, summary, example in (
+        ("build", build, "index the embeddings with FAISS", BUILD_EXAMPLE),
+        ("search", search_all, "list every image's nearest neighbors and report on them", SEARCH_EXAMPLE),
     ):
-        shared = parser(f"neighbors {name}", summary)
-        built = commands.add_parser(name, parents=[shared], add_help=False, help=summary, description=summary)
+        shared = parser(f"neighbors {name}", summary, NeighborSearch, example)
+        built = commands.add_parser(
+            name,
+            parents=[shared],
+            add_help=False,
+            help=summary,
+            description=summary,
+            epilog=shared.epilog,
+            formatter_class=shared.formatter_class,
+        )
         built.set_defaults(command=command)
         built.add_argument("--embeddings", type=Path, required=True, help="Parquet of the embeddings")
         built.add_argument("--index", type=Path, required=True, help="the FAISS index; its .sha256 stands beside it")

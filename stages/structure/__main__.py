@@ -18,10 +18,15 @@ VECTORS = {
     "permuted": "of distances, permuted within each anchor (a control)",
 }
 
+EXAMPLE = r"""--settings '{"m": 4}' \
+    --neighbors digits/neighbors.parquet --embeddings digits/embeddings.parquet \
+    --structure digits/structure.parquet --manifest digits/structure.json"""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Read neighbors and embeddings, write every anchor's companions and P_x."""
-    command_line = parser("structure", "structure vectors P_x (Eq. 2) of every training image")
+    summary = "structure vectors P_x (Eq. 2) of every training image"
+    command_line = parser("structure", summary, StructureSettings, EXAMPLE)
     command_line.add_argument("--neighbors", type=Path, required=True, help="Parquet of the searched neighbor lists")
     command_line.add_argument("--embeddings", type=Path, required=True, help="Parquet of the embeddings")
     command_line.add_argument("--structure", type=Path, required=True, help="where companions and P_x (Parquet) go")

@@ -23,10 +23,18 @@ ENDINGS = {
     "losses": {"csv": ".csv", "png": ".png", "pdf": ".pdf"},
 }
 
+EXAMPLE = r"""\
+    --settings '{"experiment": "mine", "table": "table1", "title": "Digits",
+                "columns": [{"attack": "clean", "label": "Clean"}, {"attack": "fgsm", "label": "FGSM"}],
+                "rows": [{"dataset": "digits", "label": "LSP", "method": "lsp", "runs": [{"seed": 0, "name": "lsp",
+                          "outcomes": {"clean": {"path": "digits/lsp-outcomes.parquet", "attack": "clean"},
+                                       "fgsm": {"path": "digits/lsp-outcomes.parquet", "attack": "fgsm"}}}]}]}' \
+    --root . --out tables --manifest tables/table1.json"""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Read a plan's files, write its table or figure and the manifest; missing files are named, never fatal."""
-    cli = parser("tables", __doc__ or "")
+    cli = parser("tables", __doc__ or "", Plan, EXAMPLE)
     cli.add_argument("--root", type=Path, required=True, help="what the plan's paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that the table's files go to")
     args = cli.parse_args(argv)

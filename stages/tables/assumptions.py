@@ -18,6 +18,9 @@ from stages.core.files import write_text
 from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
 
 CATALOG = Path(__file__).with_name("assumptions.yaml")
+EXAMPLE = r"""\
+    --settings '{"experiment": "mine", "title": "Digits", "seeds": 1, "runs": [], "attacks": []}' \
+    --out tables --manifest tables/assumptions.json"""
 PIXEL_LEVELS = 255
 OWN = "this experiment's own"
 READING = (
@@ -59,7 +62,7 @@ class Topic(Section):
 
 def main(argv: list[str] | None = None) -> None:
     """Write the list and its manifest."""
-    cli = parser("tables.assumptions", __doc__ or "")
+    cli = parser("tables.assumptions", __doc__ or "", Experiment, EXAMPLE)
     cli.add_argument("--out", type=Path, required=True, help="the folder that assumptions.md goes to")
     args = cli.parse_args(argv)
     with one_line_errors():

@@ -26,6 +26,14 @@ CSV_HEAD = (
     *("table", "dataset", "column", "seed", "row_a", "row_b"),
     *("n", "both", "only_a", "only_b", "neither", "mcnemar_p", "holm_p", "difference", "low", "high"),
 )
+EXAMPLE = r"""\
+    --settings '{"plans": [{"experiment": "mine", "table": "table1", "title": "Digits",
+                "columns": [{"attack": "clean", "label": "Clean"}],
+                "rows": [{"dataset": "digits", "label": "LSP", "method": "lsp", "runs": [{"seed": 0, "name": "lsp",
+                          "outcomes": {"clean": {"path": "digits/lsp-outcomes.parquet", "attack": "clean"}}}]},
+                         {"dataset": "digits", "label": "AT", "method": "at", "runs": [{"seed": 0, "name": "at",
+                          "outcomes": {"clean": {"path": "digits/at-outcomes.parquet", "attack": "clean"}}}]}]}]}' \
+    --root . --out tables --manifest tables/comparisons.json"""
 
 
 class Comparisons(Section):
@@ -36,7 +44,7 @@ class Comparisons(Section):
 
 def main(argv: list[str] | None = None) -> None:
     """Read the plans' outcomes, write `comparisons.csv` and the manifest; missing files are named, never fatal."""
-    cli = parser("tables.comparisons", __doc__ or "")
+    cli = parser("tables.comparisons", __doc__ or "", Comparisons, EXAMPLE)
     cli.add_argument("--root", type=Path, required=True, help="what the plans' paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that comparisons.csv goes to")
     args = cli.parse_args(argv)

@@ -29,10 +29,16 @@ from stages.core.models import Classifier
 from stages.core.models.checkpoint import load_classifier
 from stages.train.loop import Inputs, train
 
+EXAMPLE = r"""\
+    --settings '{"method": {"lsp": {"m": 4}}, "recipe": {"epochs": 1, "schedule": {"kind": "constant"}},
+                 "model": {"width": 4}, "augment": {"padding": 1, "flip": false}, "monitor": {"anchors": 64}}' \
+    --train digits/train.safetensors --test digits/test.safetensors --structure digits/structure.parquet \
+    --resume resume/train --checkpoint digits/lsp.safetensors --history digits/lsp.parquet --manifest digits/lsp.json"""
+
 
 def main(argv: list[str] | None = None) -> None:
     """Read images, structure vectors and helper; train; write weights, history and manifest."""
-    cli = parser("train", __doc__ or "")
+    cli = parser("train", __doc__ or "", TrainSettings, EXAMPLE)
     cli.add_argument("--train", type=Path, required=True, help="training images (safetensors)")
     cli.add_argument("--test", type=Path, required=True, help="test images, measured each epoch, never selected on")
     cli.add_argument("--structure", type=Path, help="structure vectors of the method's LSP term (Parquet)")

@@ -18,6 +18,7 @@ import pydantic
 import torch
 
 from stages.core.code import code_digest
+from stages.core.config.help import settings_help
 from stages.core.config.messages import validation_message
 from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
@@ -42,9 +43,19 @@ REPORTED_PACKAGES = (
 )
 
 
-def parser(stage: str, description: str) -> argparse.ArgumentParser:
-    """The argument parser every stage shares: --settings, --device, --threads, --manifest."""
-    built = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)
+def parser(stage: str, description: str, model: type[pydantic.BaseModel], example: str) -> argparse.ArgumentParser:
+    """The argument parser every stage shares: --settings, --device, --threads, --manifest.
+
+    Its help lists the model's settings and ends with the example, the arguments of a command that runs.
+    """
+    command = f"python -m stages.{stage}"
+    last = f"example, after those of the stages before:\n  {command} {example}"
+    built = argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"settings:\n{settings_help(model)}\n\n{last}",
+    )
     built.add_argument("--settings", required=True, help="the stage's settings: a JSON object, or @file.json")
     built.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:1 (default: auto, the GPU if there is one)"

@@ -11,6 +11,20 @@ from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.sheet import Block, Entry, Line, Marks, Sheet
 
 NASTY = r"50% of a_b & {c} #1 $x$ ~ ^ \ ± – − ε é Č Λ <y> | [z] * 中 ℓ∞ ≤ µ"
+HOSTILE = (
+    NASTY,
+    r"\input{/etc/passwd} \end{document}",
+    "[odd] first in a row",
+    "* starred after a row's end",
+    r"a~b^c_d \ {e} <f> |g|",
+    "−1.60 ± 0.31 · 8/255 × ½ ≈ 3°",
+    "ϵ ε λ ∞ ℓ∞ ≤ ≥ → µ Ω Σ",
+    '“quotes” ‘single’ "straight" `back\' — …',
+    "Łódź Ørsted Straße Čapek Erdős ı æ",
+    "中文 データ 🙂",
+    "e\u0301 n\u0303 decomposed, zero\u200bwidth, \u00a0nbsp",
+    "a\nb\n\nc\td\x07 bell",
+)
 COMPILER = shutil.which("pdflatex") or shutil.which("tectonic")
 
 
@@ -76,6 +90,15 @@ def test_the_fragment_is_taken_by_a_table_environment_of_any_document(sheet: She
 """
     (tmp_path / "paper.tex").write_text(paper, encoding="utf-8")
     assert "Overfull" not in compiled(tmp_path, "paper")
+
+
+@pytest.mark.skipif(COMPILER is None, reason="neither pdflatex nor tectonic is installed")
+def test_twelve_hostile_strings_compile_as_labels_as_bold_entries_and_as_notes(tmp_path: Path) -> None:
+    lines = tuple(Line(Entry(text), (Entry(text, star="*"),)) for text in HOSTILE)
+    sheet = Sheet(HOSTILE[1], ("x",), (Block("x", ("",), lines),), tuple((str(i), t) for i, t in enumerate(HOSTILE)))
+    (tmp_path / "t.tex").write_text(latex_fragment(sheet), encoding="utf-8")
+    (tmp_path / "t-document.tex").write_text(latex_document(sheet, "t.tex"), encoding="utf-8")
+    assert "Missing character" not in compiled(tmp_path, "t-document")
 
 
 def test_the_files_are_ascii_with_balanced_braces(sheet: Sheet) -> None:
