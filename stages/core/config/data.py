@@ -33,7 +33,7 @@ class Data(Section):
     mirror: str | None = Field(None, description="download from this URL or folder instead of the official address")
     image_column: str | None = Field(None, description="parquet: the image column; default: detected")
     label_column: str | None = Field(None, description="parquet: the label column; default: detected")
-    image_size: Annotated[int, Field(ge=1, le=4096), BeforeValidator(parse_whole)] | None = Field(
+    image_size: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=4096)] | None = Field(
         None, description="resize to this many pixels a side; required for images of mixed sizes"
     )
     train_images: Count | None = Field(
@@ -70,7 +70,7 @@ class Data(Section):
 class Augment(Section):
     """Crop with padding, then horizontal flip, of the training images."""
 
-    padding: Annotated[int, Field(ge=0, le=512), BeforeValidator(parse_whole)] = Field(
+    padding: Annotated[int, BeforeValidator(parse_whole), Field(ge=0, le=512)] = Field(
         4, description="zero pixels added on each side before a crop of the original size"
     )
     flip: bool = True

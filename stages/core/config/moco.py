@@ -16,7 +16,7 @@ from stages.core.config.quantities import (
 from stages.core.config.recipe import Batch, Epochs, LearningRate
 from stages.core.config.section import Section
 
-Hue = Annotated[float, Field(ge=0, le=0.5), BeforeValidator(parse_number)]
+Hue = Annotated[float, BeforeValidator(parse_number), Field(ge=0, le=0.5)]
 
 
 class Moco(Section):
@@ -44,7 +44,7 @@ class Moco(Section):
     anneal_to_zero: bool = Field(
         False, description="true: the cosine reaches 0 in the last epoch (the demo); false: one epoch after it"
     )
-    crop_scale: Annotated[float, Field(gt=0, le=1), BeforeValidator(parse_number)] = Field(
+    crop_scale: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = Field(
         0.2, description="least area of the random resized crop (the demo: 0.08)"
     )
     flip: bool = True

@@ -1,7 +1,4 @@
-"""Numbers as a config may write them - 0.1, 1e-1 (a string to YAML 1.1), 8/255 - with their bounds.
-
-Bounds stand before the validator that reads the number: so they are the number's own, and in the JSON schema.
-"""
+"""Numbers as a config may write them - 0.1, 1e-1 (a string to YAML 1.1), 8/255 - with their bounds."""
 
 import math
 import re
@@ -63,11 +60,11 @@ def within_63_bits(value: int) -> int:
 
 NumberOrInfinity = Annotated[float, BeforeValidator(parse_any_number)]
 Number = Annotated[float, BeforeValidator(parse_number)]
-Positive = Annotated[float, Field(gt=0), BeforeValidator(parse_number)]
-NonNegative = Annotated[float, Field(ge=0), BeforeValidator(parse_number)]
-Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(parse_number)]
-BelowOne = Annotated[float, Field(ge=0, lt=1), BeforeValidator(parse_number)]
+Positive = Annotated[float, BeforeValidator(parse_number), Field(gt=0)]
+NonNegative = Annotated[float, BeforeValidator(parse_number), Field(ge=0)]
+Fraction01 = Annotated[float, BeforeValidator(parse_number), Field(ge=0, le=1)]
+BelowOne = Annotated[float, BeforeValidator(parse_number), Field(ge=0, lt=1)]
 Whole = Annotated[int, BeforeValidator(parse_whole)]
-Count = Annotated[int, Field(ge=1, le=MOST), BeforeValidator(parse_whole)]
-CountOrZero = Annotated[int, Field(ge=0, le=MOST), BeforeValidator(parse_whole)]
-Seed = Annotated[int, Field(ge=0), BeforeValidator(parse_whole), AfterValidator(within_63_bits)]
+Count = Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, BeforeValidator(parse_whole), Field(ge=0, le=MOST)]
+Seed = Annotated[int, BeforeValidator(parse_whole), Field(ge=0), AfterValidator(within_63_bits)]

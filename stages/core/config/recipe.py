@@ -16,9 +16,9 @@ from stages.core.config.quantities import (
 )
 from stages.core.config.section import Section
 
-LearningRate = Annotated[float, Field(gt=0, le=100), BeforeValidator(parse_number)]
-Epochs = Annotated[int, Field(ge=1, le=100_000), BeforeValidator(parse_whole)]
-Batch = Annotated[int, Field(ge=2, le=1_000_000), BeforeValidator(parse_whole)]
+LearningRate = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=100)]
+Epochs = Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)]
+Batch = Annotated[int, BeforeValidator(parse_whole), Field(ge=2, le=1_000_000)]
 Norm = Literal["linf", "l2"]
 
 
@@ -37,7 +37,7 @@ class InnerAttack(Section):
     norm: Norm = "linf"
     epsilon: NonNegative = 8 / 255
     step_size: Positive = 2 / 255
-    steps: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(parse_whole)] = 10
+    steps: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)] = 10
     ramp_epochs: CountOrZero = Field(0, description="epochs in which epsilon grows linearly to its value")
 
     @model_validator(mode="after")
@@ -53,7 +53,7 @@ class Schedule(Section):
     milestones: tuple[Count, ...] = Field(
         (75, 90), description="multistep: epochs after which lr is multiplied by gamma"
     )
-    gamma: Annotated[float, Field(gt=0, le=1), BeforeValidator(parse_number)] = 0.1
+    gamma: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = 0.1
     pct_start: BelowOne = Field(0.25, description="onecycle: share of the steps in which lr rises to `lr`")
 
     @model_validator(mode="after")

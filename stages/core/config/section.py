@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 Name = Annotated[str, Field(pattern=NAME)]
 
 
@@ -38,8 +39,20 @@ class Section(BaseModel):
         return form
 
     @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """Pydantic's, in which a bound that follows a validator of ours has Python's name and not JSON schema's."""
+        schema: dict[str, Any] = _spelled(super().model_json_schema(*args, **options))
+        return schema
+
+    @classmethod
     def revived(cls, record: Mapping[str, Any]) -> Any:
         """The section of a dump made by any version: what a record lacks or still names differently is filled in."""
         first_names = {old: new for new, old in cls.RENAMED.items()}
         kept = {first_names.get(key, key): value for key, value in record.items() if key not in cls.REMOVED}
         return cls.model_validate({**cls.ADDED, **kept})
+
+
+def _spelled(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {BOUNDS.get(key, key): _spelled(value) for key, value in schema.items()}
+    return [_spelled(value) for value in schema] if isinstance(schema, list) else schema

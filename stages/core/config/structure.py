@@ -26,7 +26,7 @@ class Companions(Section):
     kind: Literal["local", "global"] = Field(
         "local", description="nearest neighbors, or random training images (Table 3)"
     )
-    m: Annotated[int, Field(ge=2), BeforeValidator(parse_whole)] = 8
+    m: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 8
     seed: Seed = Field(0, description="of what is drawn: global companions, permuted vectors")
     vector: Literal["distances", "uniform", "permuted"] = Field(
         "distances", description="P_x: Eq. 2; or, as controls, 1/m everywhere, or Eq. 2's entries in a random order"

@@ -175,7 +175,7 @@ def test_settings_that_are_none_are_refused_in_one_line(text: str) -> None:
 
 
 def test_the_shared_arguments_are_settings_device_threads_and_manifest(tmp_path: Path) -> None:
-    parsed = parser("train", "what").parse_args(["--settings", "{}", "--manifest", "m.json"])
+    parsed = parser("train", "what", Recipe, "").parse_args(["--settings", "{}", "--manifest", "m.json"])
     assert vars(parsed) == {"settings": "{}", "device": "auto", "threads": 0, "manifest": Path("m.json")}
 
 
