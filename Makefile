@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slurm lint tables paper-cells status accept publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check clean tables paper-cells status accept publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,9 +29,16 @@ demo: env ## run the default experiment on bundled digits and show Tables 1 and 
 test: env ## run the test suite, files side by side
 	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+test-fast: env ## run the quick tests, under 90 s on two cores
+	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" tests/unit tests/workflow tests/golden
+
 test-slurm: env ## run the pipeline on a real SLURM of its own (root; installs SLURM where apt-get can)
 	@$(RUN) python -m tests.slurm.cluster install
 	@$(RUN) python -m pytest tests/slurm --slurm
+
+format: env ## format the code and the rules
+	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
+	@$(RUN) snakefmt -l 120 Snakefile workflow/rules
 
 lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) ruff check . && $(RUN) ruff format --check .
@@ -39,6 +46,12 @@ lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) lint-imports --no-cache
 	@$(RUN) snakefmt --check -l 120 Snakefile workflow/rules
 	@$(RUN) python -m workflow.generate.lint
+
+check: lint test ## what CI runs: the linters, then every test
+
+clean: ## remove caches and builds; never results, downloads or .venv
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
 	@$(RUN) python -m workflow.commands.tables $(CONFIGFILE)

@@ -10,7 +10,8 @@ ALLOWED = re.compile(r"Shell command directly uses variable (LOCATIONS|DOWNLOADS
 
 def main() -> None:
     """Print every finding that is no named exception; exit with 1 if there is one."""
-    linted = subprocess.run(["snakemake", "--lint"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    linted = subprocess.run(command, capture_output=True, text=True, check=False)
     findings = re.findall(r"^ {4}\* (.+?):?$", linted.stderr, re.MULTILINE)
     faults = [finding for finding in findings if not ALLOWED.match(finding)]
     if faults or (linted.returncode and not findings):
