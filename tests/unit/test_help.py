@@ -78,7 +78,7 @@ def test_a_setting_shows_its_values_default_and_meaning_and_a_section_its_own_se
     assert "rows[].runs[].outcomes.<name>.path (text; required)" in settings_help(Plan)
 
 
-@pytest.mark.parametrize("model", {model for model in STAGES.values() if model})
+@pytest.mark.parametrize("model", dict.fromkeys(model for model in STAGES.values() if model))
 def test_bounds_are_spelled_as_json_schema_spells_them_so_that_editors_and_help_see_them(model: type) -> None:
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
