@@ -262,6 +262,7 @@ def test_the_experiments_as_published_are_without_remarks() -> None:
         assert remarks(load_experiment([path], ROOT / "config.yaml")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["severity-50", "splits"])
 def test_snakemake_ends_with_that_line_and_status_1(fresh, wrong: str) -> None:
     text, parts = ALL[wrong]

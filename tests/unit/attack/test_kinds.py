@@ -143,6 +143,7 @@ def test_gradient_attacks_raise_the_loss_of_every_image(kind: str, norm: Norm) -
     assert bool((after > before).all())
 
 
+@pytest.mark.slow
 def test_autoattack_leaves_no_image_robust_that_pgd_fools() -> None:
     model = build()
     images, labels = batch(model, 12)
@@ -154,6 +155,7 @@ def test_autoattack_leaves_no_image_robust_that_pgd_fools() -> None:
     assert counts["autoattack"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["autoattack", "autoattack_torchattacks"])
 def test_autoattack_runs_on_the_fewest_classes_it_can_and_refuses_fewer(kind: str) -> None:
     model = build(classes=4)

@@ -80,6 +80,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {name: everything(run(settings, folder / name)) for name, settings in VARIANTS.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_interrupted_at_any_moment_and_resumed_equals_uninterrupted_bit_for_bit(

@@ -70,6 +70,7 @@ def interrupted(chosen: TrainSettings, resume: Path, owner: Any, name: str, call
             run(chosen, given(chosen), resume)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("name", RUNS)
 def test_interrupted_at_any_moment_and_resumed_equals_uninterrupted_bit_for_bit(
