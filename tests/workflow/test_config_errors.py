@@ -64,6 +64,7 @@ def test_a_fault_is_one_line_with_the_path_and_the_cure(fault, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["unknown-key", "duplicate-key", "seed-twice"])
 def test_snakemake_ends_with_that_line_alone_and_starts_nothing(fresh, fault):
     text, expected = FAULTS[fault]

@@ -185,6 +185,7 @@ def test_planning_loads_neither_torch_nor_numpy():
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_snakemake_plans_every_training_of_the_paper(fresh):
     done = fresh.command("snakemake", "-n", "--cores", "1", "--quiet", "rules", "--configfile",
                          "workflow/experiments/paper.yaml")  # fmt: skip
