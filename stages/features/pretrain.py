@@ -19,13 +19,14 @@ from torch import Generator, Tensor
 from stages.core.artifacts import ImageSet
 from stages.core.config.moco import Moco
 from stages.core.errors import ArtifactError, ConfigError, DivergenceError
+from stages.core.images.pixels import to_unit
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import log_line, progress
 from stages.core.job.saving import saving
 from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
-from stages.features.network import PIXEL_MAX, initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
+from stages.features.network import initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
 from stages.features.state import Epoch, PretrainState
 from stages.features.step import train_step
 
@@ -139,7 +140,7 @@ def train_epoch(
         with uninterrupted():
             started = time.monotonic()
             chosen = epoch.order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            epoch.losses[step] = train_step(settings, state, images[chosen].float() / PIXEL_MAX)
+            epoch.losses[step] = train_step(settings, state, to_unit(images[chosen]))
             epoch.step += 1
             epoch.seconds += time.monotonic() - started
         between_steps()

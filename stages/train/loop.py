@@ -13,6 +13,7 @@ from stages.core.config.method import TrainSettings
 from stages.core.config.recipe import Recipe
 from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.files import digest
+from stages.core.images.search import Search
 from stages.core.images.split import held_out_mask
 from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
@@ -30,7 +31,8 @@ from stages.train.measure import (
 )
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
-from stages.train.training_set import RandomStreams, TrainingSet
+from stages.train.streams import RandomStreams
+from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
 
@@ -62,13 +64,17 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
     state.restore(resume, key)
-    threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
+    threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
     save = partial(state.save, resume, key)
     with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
         while state.epoch < recipe.epochs:
             ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
-            ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
-            context = Context(ramped, state.streams.attack, inputs.helper)
+            context = Context(
+                replace(threat, epsilon=threat.epsilon * ramp),
+                replace(search, step_size=search.step_size * ramp),
+                state.streams.attack,
+                inputs.helper,
+            )
             epoch = _current_epoch(state, bank)
             measured = measuring_steps(settings.monitor.training_batches, steps)
             model.train()
@@ -82,9 +88,9 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
                 save_if_due()
             started = time.monotonic()
             _require_finite(state, settings)
-            row = _measure(model, settings, inputs, bank, threat)
+            row = _measure(model, settings, inputs, bank, threat, search)
             if settings.method.selects(recipe):
-                chosen = _accuracy(model, inputs.train, held_out, threat)
+                chosen = _accuracy(model, inputs.train, held_out, threat, search)
                 row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
             with uninterrupted():
                 seconds = epoch.seconds + time.monotonic() - started
@@ -178,7 +184,7 @@ def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
 
 
 def _measure(
-    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat
+    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat, search: Search
 ) -> dict[str, float]:
     row: dict[str, float] = {}
     if inputs.monitored is not None:
@@ -187,15 +193,15 @@ def _measure(
         row["lsp_loss"] = measure_lsp_loss(model, bank.images, anchors, inputs.monitored)
     if settings.monitor.test_images:
         chosen = measured_images(inputs.test.labels, settings.monitor.test_images, settings.monitor.subset)
-        measured = _accuracy(model, inputs.test, chosen, threat)
+        measured = _accuracy(model, inputs.test, chosen, threat, search)
         row.update(clean_accuracy=measured.clean, robust_accuracy=measured.robust)
     return row
 
 
-def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat) -> Accuracy:
+def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat, search: Search) -> Accuracy:
     """Of the images chosen, by a mask (N,) bool or by rows (n,) int64."""
     rows = chosen.to(images.images.device)
-    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, MEASUREMENT_SEED)
+    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, search, MEASUREMENT_SEED)
 
 
 def _line(row: dict[str, float], epochs: int) -> str:

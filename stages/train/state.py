@@ -10,7 +10,7 @@ from torch.optim import lr_scheduler
 
 from stages.core.job.progress import log_line
 from stages.core.job.resume import load_state, save_state
-from stages.train.training_set import RandomStreams
+from stages.train.streams import RandomStreams
 
 
 @dataclass

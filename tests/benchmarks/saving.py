@@ -19,7 +19,7 @@ from stages.features import state as features_state
 from stages.features.pretrain import begin
 from stages.train import state as train_state
 from stages.train.schedule import build_optimizer, build_schedule
-from stages.train.training_set import RandomStreams
+from stages.train.streams import RandomStreams
 
 IMAGES, STEPS, WIDTH = 50_000, 390, 64
 

@@ -9,7 +9,7 @@ from torch import nn
 from stages.core.config.recipe import Recipe
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
-from stages.train.training_set import RandomStreams
+from stages.train.streams import RandomStreams
 
 KEY = "this run"
 
