@@ -132,7 +132,7 @@ def test_selection_keeps_the_first_epoch_that_is_best_among_the_candidates(
     weights: list[Tensor] = []
     masks: list[Tensor] = []
 
-    def scripted(model: nn.Module, images: ImageSet, mask: Tensor, threat: Any) -> Accuracy:
+    def scripted(model: nn.Module, images: ImageSet, mask: Tensor, *attack: Any) -> Accuracy:
         weights.append(model.head.weight.detach().clone())  # type: ignore[union-attr, operator]
         masks.append(mask)
         return Accuracy(0.5, scores[len(weights) - 1])
