@@ -1,24 +1,20 @@
 """`python -m stages.attack`: one checkpoint under one or more attacks."""
 
-import argparse
 from pathlib import Path
 
 import pyarrow as pa
-from torch import device as torch_device
 
 from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
 from stages.attack.state import AttackState, Finished
 from stages.core.artifacts import read_images, write_outcomes
-from stages.core.code import code_digest
 from stages.core.config.attacks import AttackSettings
 from stages.core.config.plugins import module_name
 from stages.core.device import prepare
-from stages.core.files import digest, sha256_file
 from stages.core.images.subset import say_if_fewer
 from stages.core.job import once
 from stages.core.job.progress import log_line
 from stages.core.job.saving import saving
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.models.checkpoint import load_classifier
 
 SECONDS_BETWEEN_SAVES = 60.0  # the state is small
@@ -40,11 +36,16 @@ def main(argv: list[str] | None = None) -> None:
         settings = load_settings(args.settings, AttackSettings)
         settings = settings.model_copy(update={"attacks": resolve_attacks(settings.attacks)})
         device = prepare(args.device, args.threads, settings.seed)
-        paths = {"checkpoint": args.checkpoint, "test": args.test}
-        hashes = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
-        key = digest([settings.model_dump(mode="json"), hashes, code_digest(code_modules(settings)), device.type], 32)
-        outputs = {"outcomes": args.outcomes, "manifest": args.manifest}
-        once.once(args.resume, key, outputs, args.planned_at, lambda: run(args, settings, paths, device, key))
+        job = Job(
+            args.manifest,
+            modules=code_modules(settings),
+            settings=settings.model_dump(mode="json"),
+            inputs={"checkpoint": args.checkpoint, "test": args.test},
+            outputs={"outcomes": args.outcomes},
+            seed=settings.seed,
+            device=device,
+        )
+        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, args.resume / "state.pt"))
 
 
 def code_modules(settings: AttackSettings) -> list[str]:
@@ -53,37 +54,26 @@ def code_modules(settings: AttackSettings) -> list[str]:
     return ["stages.attack.__main__", *kinds]
 
 
-def run(
-    args: argparse.Namespace, settings: AttackSettings, paths: dict[str, Path], device: torch_device, key: str
-) -> None:
-    """Attack, and write the outcomes and their manifest."""
-    with recorded(
-        args.manifest,
-        modules=code_modules(settings),
-        settings=settings.model_dump(mode="json"),
-        inputs=paths,
-        outputs={"outcomes": args.outcomes},
-        seed=settings.seed,
-        device=device,
-    ) as facts:
-        test = read_images(args.test)
-        model, architecture = load_classifier(args.checkpoint, device)
-        require_labels(test, architecture["classes"], str(args.test))
+def run(job: Job, settings: AttackSettings, saved: Path) -> None:
+    """Attack, and write the outcomes and their manifest; `saved`: what a next attempt goes on from."""
+    with recorded(job) as facts:
+        test = read_images(job.inputs["test"])
+        model, architecture = load_classifier(job.inputs["checkpoint"], job.device)
+        require_labels(test, architecture["classes"], str(job.inputs["test"]))
         state = AttackState()
-        saved = args.resume / "state.pt"
-        state.restore(saved, key)
+        state.restore(saved, job.key)
         tables, facts["attacks"] = [], {}
-        with saving(lambda: state.save(saved, key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
+        with saving(lambda: state.save(saved, job.key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
             for name, attack in settings.attacks.items():
                 say_if_fewer(name, attack.images, len(test.labels))
                 finished = state.attacks.setdefault(name, Finished())
-                table, found = evaluate(model, name, attack, test, settings.seed, device, finished, save_if_due)
+                table, found = evaluate(model, name, attack, test, settings.seed, job.device, finished, save_if_due)
                 tables.append(table)
                 facts["attacks"][name] = found
                 log_line(
                     f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s"
                 )
-            write_outcomes(args.outcomes, pa.concat_tables(tables))
+            write_outcomes(job.outputs["outcomes"], pa.concat_tables(tables))
 
 
 if __name__ == "__main__":

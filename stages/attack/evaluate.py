@@ -22,6 +22,7 @@ from stages.core.config.plugins import module_name
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import digest
 from stages.core.images.perturb import evaluating, without_parameter_gradients
+from stages.core.images.pixels import to_unit
 from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
 from stages.core.job.interrupt import uninterrupted
@@ -49,7 +50,7 @@ def evaluate(
     """
     finished = Finished() if finished is None else finished
     function = attack_function(attack.kind)
-    threat = Threat(attack.norm, attack.epsilon, step_size=attack.epsilon, steps=1)
+    threat = Threat(attack.norm, attack.epsilon)
     chosen = measured_images(test.labels, attack.images, attack.subset)
     batches = dict(zip(range(0, len(chosen), attack.batch_size), chosen.split(attack.batch_size), strict=True))
     left = {place: indices for place, indices in batches.items() if place not in finished.batches}
@@ -57,7 +58,7 @@ def evaluate(
     with evaluating(model), without_parameter_gradients(model):
         for place, indices in progress(left.items(), f"attack {name}", len(left)):
             started = time.monotonic()
-            images = test.images[indices].to(device).float() / 255
+            images = to_unit(test.images[indices].to(device))
             labels = test.labels[indices].to(device)
             generator = torch.Generator().manual_seed(stream_seed(seed, name, place))
             require_eval_mode(model, name)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.images.perturb import PerExampleLoss, evaluating, perturb
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 
@@ -13,6 +14,7 @@ def best_of_restarts(
     labels: Tensor,
     per_example_loss: PerExampleLoss,
     threat: Threat,
+    search: Search,
     generator: torch.Generator,
     restarts: int,
 ) -> Tensor:
@@ -21,12 +23,12 @@ def best_of_restarts(
     images: (B, C, H, W) in [0, 1]; labels: (B,). Every restart searches the whole batch, so that which starts are
     drawn never hangs on a verdict. Without a random start they would repeat one search, which a config cannot ask for.
     """
-    best = perturb(model, images, per_example_loss, threat, generator)
+    best = perturb(model, images, per_example_loss, threat, search, generator)
     if restarts == 1:
         return best
     best_fooled, best_loss = _fooled_and_loss(model, best, labels, per_example_loss)
     for _ in range(restarts - 1):
-        x_adv = perturb(model, images, per_example_loss, threat, generator)
+        x_adv = perturb(model, images, per_example_loss, threat, search, generator)
         fooled, loss = _fooled_and_loss(model, x_adv, labels, per_example_loss)
         better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (loss > best_loss))
         best = torch.where(better.view(-1, 1, 1, 1), x_adv, best)

@@ -7,7 +7,7 @@ from stages.core.artifacts import write_images
 from stages.core.config.data import Data
 from stages.core.device import prepare
 from stages.core.errors import ConfigError
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.data.catalog import open_data_set
 from stages.data.decode import decode, image_set_facts
 from stages.data.pixels import decoder_versions
@@ -40,13 +40,15 @@ def main(argv: list[str] | None = None) -> None:
         if given.unlabelled is not None:
             outputs["unlabelled"] = given.unlabelled
         with recorded(
-            given.manifest,
-            modules=["stages.data.__main__"],
-            settings=settings.model_dump(mode="json"),
-            inputs={},
-            outputs=outputs,
-            seed=settings.subset_seed,
-            device=device,
+            Job(
+                given.manifest,
+                modules=["stages.data.__main__"],
+                settings=settings.model_dump(mode="json"),
+                inputs={},
+                outputs=outputs,
+                seed=settings.subset_seed,
+                device=device,
+            )
         ) as facts:
             with open_data_set(settings, given.downloads) as data:
                 decoded = decode(data, settings)

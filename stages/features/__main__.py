@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,19 +10,15 @@ from torch import Tensor
 from torch import device as torch_device
 
 from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_table, write_weights
-from stages.core.code import code_digest
 from stages.core.config.moco import Features
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
-from stages.core.files import digest, sha256_file
 from stages.core.job import once
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.features.embed import embed, pixels
 from stages.features.pretrain import architecture, pretrain
 from stages.features.source import encoder_file, load_encoder
 
-PRETRAIN_MODULES = ["stages.features.pretrain"]
-EMBED_MODULES = ["stages.features.embed", "stages.features.source"]
 HISTORY_SCHEMA = pa.schema(
     [
         ("epoch", pa.int64()),
@@ -68,38 +65,34 @@ def run_pretrain(argv: list[str]) -> None:
     inputs = {"train": args.train, "test": args.test}
     if args.unlabelled is not None:
         inputs["unlabelled"] = args.unlabelled
-    used = {"moco": settings.moco.model_dump(mode="json"), "seed": settings.seed}
-    hashes = {name: sha256_file(path) for name, path in inputs.items() if path.is_file()}
-    key = digest([used, hashes, code_digest(PRETRAIN_MODULES)], 32)
+    job = Job(
+        args.manifest,
+        modules=["stages.features.pretrain"],
+        settings={"moco": settings.moco.model_dump(mode="json"), "seed": settings.seed},
+        inputs=inputs,
+        outputs={"encoder": args.encoder, "history": args.history},
+        seed=settings.seed,
+        device=device,
+    )
+    once.once(job, args.resume, args.planned_at, lambda: _pretrain(job, settings, args.resume / "state.pt"))
 
-    def work() -> None:
-        with recorded(
-            args.manifest,
-            modules=PRETRAIN_MODULES,
-            settings=used,
-            inputs=inputs,
-            outputs={"encoder": args.encoder, "history": args.history},
-            seed=settings.seed,
-            device=device,
-        ) as facts:
-            sets = {name: read_images(path) for name, path in inputs.items()}
-            require_same_classes(sets, inputs)
-            moved = {name: _to(images, device) for name, images in sets.items()}
-            saved = args.resume / "state.pt"
-            state = pretrain(
-                settings.moco, settings.seed, moved["train"], moved["test"], moved.get("unlabelled"), saved, key
-            )
-            write_table(args.history, pa.Table.from_pylist(state.history, HISTORY_SCHEMA))
-            write_weights(args.encoder, state.query.state_dict(), {"kind": "moco", **architecture(settings.moco)})
-            facts.update(
-                images=sum(len(images.labels) for name, images in sets.items() if name != "test"),
-                queue=len(state.queue.keys),
-                knn_accuracy=state.history[-1]["knn_accuracy"],
-                loss=state.history[-1]["loss"],
-            )
 
-    outputs = {"encoder": args.encoder, "history": args.history, "manifest": args.manifest}
-    once.once(args.resume, key, outputs, args.planned_at, work)
+def _pretrain(job: Job, settings: Features, saved: Path) -> None:
+    """Pre-train, and write the outputs and their manifest; `saved`: what a next attempt goes on from."""
+    with recorded(job) as facts:
+        sets = {name: read_images(path) for name, path in job.inputs.items()}
+        require_same_classes(sets, job.inputs)
+        moved = {name: _to(images, job.device) for name, images in sets.items()}
+        train, test, unlabelled = moved["train"], moved["test"], moved.get("unlabelled")
+        state = pretrain(settings.moco, settings.seed, train, test, unlabelled, saved, job.key)
+        write_table(job.outputs["history"], pa.Table.from_pylist(state.history, HISTORY_SCHEMA))
+        write_weights(job.outputs["encoder"], state.query.state_dict(), {"kind": "moco", **architecture(settings.moco)})
+        facts.update(
+            images=sum(len(images.labels) for name, images in sets.items() if name != "test"),
+            queue=len(state.queue.keys),
+            knn_accuracy=state.history[-1]["knn_accuracy"],
+            loss=state.history[-1]["loss"],
+        )
 
 
 def run_embed(argv: list[str]) -> None:
@@ -115,13 +108,15 @@ def run_embed(argv: list[str]) -> None:
     encoder = encoder_file(settings, args.encoder)
     inputs = {"train": args.train, **({} if encoder is None else {"encoder": encoder})}
     with recorded(
-        args.manifest,
-        modules=EMBED_MODULES,
-        settings=settings.model_dump(mode="json", include={"source", "checkpoint", "embedding", "batch_size"}),
-        inputs=inputs,
-        outputs={"embeddings": args.embeddings},
-        seed=settings.seed,
-        device=device,
+        Job(
+            args.manifest,
+            modules=["stages.features.embed", "stages.features.source"],
+            settings=settings.model_dump(mode="json", include={"source", "checkpoint", "embedding", "batch_size"}),
+            inputs=inputs,
+            outputs={"embeddings": args.embeddings},
+            seed=settings.seed,
+            device=device,
+        )
     ) as facts:
         images = read_images(args.train).images
         embeddings = pixels(images) if encoder is None else _embedded(settings, encoder, images, device)
@@ -134,7 +129,7 @@ def _embedded(settings: Features, encoder: Path, images: Tensor, device: torch_d
     return embed(network, images, embedding=settings.embedding, batch_size=settings.batch_size, device=device)
 
 
-def require_same_classes(sets: dict[str, ImageSet], paths: dict[str, Path]) -> None:
+def require_same_classes(sets: dict[str, ImageSet], paths: Mapping[str, Path]) -> None:
     """ArtifactError unless training and test images are labelled with the same classes, as the kNN monitor needs."""
     for name in ("train", "test"):
         if int(sets[name].labels.min()) < 0:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from stages.core.images.perturb import evaluating
+from stages.core.images.pixels import to_unit
 from stages.core.job.progress import progress
-from stages.features.network import PIXEL_MAX, Encoder
+from stages.features.network import Encoder
 
 
 @torch.no_grad()
@@ -21,11 +22,9 @@ def embed(
     network = encoder if embedding == "head" else encoder.pooled
     batches = images.split(batch_size)
     with evaluating(encoder):
-        return torch.cat(
-            [network(batch.to(device).float() / PIXEL_MAX) for batch in progress(batches, "embed", len(batches))]
-        )
+        return torch.cat([network(to_unit(batch.to(device))) for batch in progress(batches, "embed", len(batches))])
 
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 images (N, 3, H, W) -> their pixels (N, 3 * H * W) float32 in [0, 1]; distances are between images then."""
-    return images.flatten(1).float().div_(PIXEL_MAX)
+    return to_unit(images.flatten(1))

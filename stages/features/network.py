@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from stages.core.artifacts import read_weights
 from stages.core.errors import ArtifactError
+from stages.core.images.pixels import PIXEL_MAX
 from stages.core.models import BACKBONES
 
-PIXEL_MAX = 255.0
 FLATTEST = 1 / PIXEL_MAX
 
 

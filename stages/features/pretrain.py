@@ -7,9 +7,6 @@ The learning rate is annealed by a cosine (`learning_rate`), the weights are dra
 
 import copy
 import math
-import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +16,13 @@ from torch import Generator, Tensor
 from stages.core.artifacts import ImageSet
 from stages.core.config.moco import Moco
 from stages.core.errors import ArtifactError, ConfigError, DivergenceError
-from stages.core.job.interrupt import uninterrupted
-from stages.core.job.progress import log_line, progress
-from stages.core.job.saving import saving
+from stages.core.images.pixels import to_unit
+from stages.core.job.epochs import course
+from stages.core.job.progress import log_line
 from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
-from stages.features.network import PIXEL_MAX, initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
+from stages.features.network import initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
 from stages.features.state import Epoch, PretrainState
 from stages.features.step import train_step
 
@@ -45,29 +42,25 @@ def pretrain(
 ) -> PretrainState:
     """Train on the images of `train` and `unlabelled`; the device is that of `train`'s images.
 
-    saved: file of the state; run: the digest that a state must carry to be taken up. A signal waits for the end of
-    the step in flight, or cuts the kNN measurement after an epoch, which changes nothing and is made again.
+    saved: file of the state; run: the digest that a state must carry to be taken up.
     """
     images = training_images(train, unlabelled)
     check(settings, len(images))
     state = begin(settings, seed, images)
-    state.restore(saved, run)
-    save = partial(state.save, saved, run)
     steps = len(images) // settings.batch_size
-    with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
-        while state.epoch < settings.epochs:
+    with course(state, saved, run, what="MoCo epoch", epochs=settings.epochs, steps=steps) as left:
+        for epoch in left.epochs(lambda: begin_epoch(state, images, steps)):
             number = state.epoch + 1
-            epoch = train_epoch(settings, state, images, learning_rate(settings, number), save_if_due)
-            started = time.monotonic()
+            lr = learning_rate(settings, number)
+            prepare(state, lr)
+            for step in left.steps(epoch):
+                chosen = epoch.batch(settings.batch_size)
+                epoch.losses[step] = train_step(settings, state, to_unit(images[chosen]))
             loss, accuracy = mean_loss(settings, state, epoch), math.nan
             if number % settings.monitor_epochs == 0 or number == settings.epochs:
                 accuracy = monitor(settings, state, train, test)
-                log_line(f"MoCo epoch {number}/{settings.epochs}: loss {loss:.4f}, kNN accuracy {accuracy:.4f}")
-            with uninterrupted():
-                row = {"epoch": number, "loss": loss, "lr": learning_rate(settings, number), "knn_accuracy": accuracy}
-                state.history.append({**row, "seconds": epoch.seconds + time.monotonic() - started})
-                state.epoch, state.current_epoch = number, None
-                save()
+            with left.finishing(epoch, {"loss": loss, "lr": lr, "knn_accuracy": accuracy}):
+                pass
     return state
 
 
@@ -120,30 +113,18 @@ def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
     return PretrainState(query, key, Queue(size, settings.dim, generator, images.device), optimizer, generator)
 
 
-def train_epoch(
-    settings: Moco, state: PretrainState, images: Tensor, lr: float, between_steps: Callable[[], None]
-) -> Epoch:
-    """What is left of one pass over the images in a random order, the incomplete batch dropped."""
-    steps = len(images) // settings.batch_size
-    with uninterrupted():
-        if state.current_epoch is None:
-            order = torch.randperm(len(images), generator=state.generator).to(images.device)
-            state.current_epoch = Epoch(order, torch.zeros(steps, dtype=torch.float64, device=images.device))
-        epoch = state.current_epoch
+def begin_epoch(state: PretrainState, images: Tensor, steps: int) -> Epoch:
+    """One pass over the images in a random order, the incomplete batch dropped."""
+    order = torch.randperm(len(images), generator=state.generator).to(images.device)
+    return Epoch(order, losses=torch.zeros(steps, dtype=torch.float64, device=images.device))
+
+
+def prepare(state: PretrainState, lr: float) -> None:
+    """Both encoders in train mode, and the optimizer at the epoch's learning rate."""
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.query.train()
     state.key.train()
-    what = f"MoCo epoch {state.epoch + 1}/{settings.epochs}"
-    for step in progress(range(epoch.step, steps), what, steps - epoch.step):
-        with uninterrupted():
-            started = time.monotonic()
-            chosen = epoch.order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            epoch.losses[step] = train_step(settings, state, images[chosen].float() / PIXEL_MAX)
-            epoch.step += 1
-            epoch.seconds += time.monotonic() - started
-        between_steps()
-    return epoch
 
 
 def mean_loss(settings: Moco, state: PretrainState, epoch: Epoch) -> float:

@@ -11,7 +11,7 @@ from stages.core.config.structure import NeighborSearch
 from stages.core.device import prepare
 from stages.core.files import write_json
 from stages.core.job.progress import log_line
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.neighbors.index import build_index, cells, checksum_path, on_gpu, read_index, write_index
 from stages.neighbors.quality import neighbor_facts, recall, require_a_label_each, sample_anchors
 from stages.neighbors.search import check_depth, search
@@ -36,13 +36,15 @@ def main(argv: list[str] | None = None) -> None:
 def build(arguments: argparse.Namespace, settings: NeighborSearch, device: torch.device) -> None:
     """Write the index of the embeddings and its checksum."""
     with recorded(
-        arguments.manifest,
-        modules=MODULES,
-        settings=settings.model_dump(mode="json"),
-        inputs={"embeddings": arguments.embeddings},
-        outputs={"index": arguments.index, "checksum": checksum_path(arguments.index)},
-        seed=0,
-        device=device,
+        Job(
+            arguments.manifest,
+            modules=MODULES,
+            settings=settings.model_dump(mode="json"),
+            inputs={"embeddings": arguments.embeddings},
+            outputs={"index": arguments.index, "checksum": checksum_path(arguments.index)},
+            seed=0,
+            device=device,
+        )
     ) as facts:
         embeddings = read_embeddings(arguments.embeddings)
         check_depth(settings.depth, len(embeddings))
@@ -54,13 +56,15 @@ def build(arguments: argparse.Namespace, settings: NeighborSearch, device: torch
 def search_all(arguments: argparse.Namespace, settings: NeighborSearch, device: torch.device) -> None:
     """Write every image's neighbor list and the report."""
     with recorded(
-        arguments.manifest,
-        modules=MODULES,
-        settings=settings.model_dump(mode="json"),
-        inputs={"embeddings": arguments.embeddings, "index": arguments.index, "labels": arguments.labels_from},
-        outputs={"neighbors": arguments.neighbors, "report": arguments.report},
-        seed=0,
-        device=device,
+        Job(
+            arguments.manifest,
+            modules=MODULES,
+            settings=settings.model_dump(mode="json"),
+            inputs={"embeddings": arguments.embeddings, "index": arguments.index, "labels": arguments.labels_from},
+            outputs={"neighbors": arguments.neighbors, "report": arguments.report},
+            seed=0,
+            device=device,
+        )
     ) as facts:
         embeddings = read_embeddings(arguments.embeddings)
         labels = read_images(arguments.labels_from).labels

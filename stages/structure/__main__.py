@@ -8,7 +8,7 @@ from stages.core.artifacts import Structure, read_embeddings, read_neighbors, wr
 from stages.core.config.structure import StructureSettings
 from stages.core.device import prepare
 from stages.core.job.progress import log_line
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.structure.companions import companions
 from stages.structure.vectors import coefficient_of_variation, controlled, embedding_structure
 
@@ -35,13 +35,15 @@ def main(argv: list[str] | None = None) -> None:
         settings = load_settings(arguments.settings, StructureSettings)
         device = prepare(arguments.device, arguments.threads, settings.seed)
         with recorded(
-            arguments.manifest,
-            modules=["stages.structure.__main__"],
-            settings=settings.model_dump(mode="json"),
-            inputs={"neighbors": arguments.neighbors, "embeddings": arguments.embeddings},
-            outputs={"structure": arguments.structure},
-            seed=settings.seed,
-            device=device,
+            Job(
+                arguments.manifest,
+                modules=["stages.structure.__main__"],
+                settings=settings.model_dump(mode="json"),
+                inputs={"neighbors": arguments.neighbors, "embeddings": arguments.embeddings},
+                outputs={"structure": arguments.structure},
+                seed=settings.seed,
+                device=device,
+            )
         ) as facts:
             drawn = torch.Generator().manual_seed(settings.seed)
             ids, distances = companions(

@@ -7,7 +7,7 @@ from stages.core.config.table_plan import Plan
 from stages.core.device import prepare
 from stages.core.files import write_text
 from stages.core.job.progress import log_line
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.tables.best_on_test import best_on_test_notes
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
@@ -44,13 +44,15 @@ def main(argv: list[str] | None = None) -> None:
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
         outputs = {name: args.out / f"{plan.table}{ending}" for name, ending in ENDINGS[plan.kind].items()}
         with recorded(
-            args.manifest,
-            modules=["stages.tables.__main__"],
-            settings=plan.model_dump(mode="json"),
-            inputs=inputs,
-            outputs=outputs,
-            seed=plan.seed,
-            device=device,
+            Job(
+                args.manifest,
+                modules=["stages.tables.__main__"],
+                settings=plan.model_dump(mode="json"),
+                inputs=inputs,
+                outputs=outputs,
+                seed=plan.seed,
+                device=device,
+            )
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
         for name in facts["missing"]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from stages.core.config.section import Section
 from stages.core.device import prepare
 from stages.core.files import write_text
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 
 CATALOG = Path(__file__).with_name("assumptions.yaml")
 EXAMPLE = r"""\
@@ -69,13 +69,15 @@ def main(argv: list[str] | None = None) -> None:
         experiment = load_settings(args.settings, Experiment)
         listed = args.out / "assumptions.md"
         with recorded(
-            args.manifest,
-            modules=["stages.tables.assumptions"],
-            settings=experiment.model_dump(mode="json"),
-            inputs={CATALOG.name: CATALOG},
-            outputs={"assumptions": listed},
-            seed=0,
-            device=prepare(args.device, args.threads, 0),
+            Job(
+                args.manifest,
+                modules=["stages.tables.assumptions"],
+                settings=experiment.model_dump(mode="json"),
+                inputs={CATALOG.name: CATALOG},
+                outputs={"assumptions": listed},
+                seed=0,
+                device=prepare(args.device, args.threads, 0),
+            )
         ):
             write_text(listed, document(experiment, read_catalog()))
 

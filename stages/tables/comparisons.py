@@ -16,7 +16,7 @@ from stages.core.config.table_plan import Plan
 from stages.core.device import prepare
 from stages.core.files import write_text
 from stages.core.job.progress import log_line
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score
 from stages.tables.listing import csv_text
 from stages.tables.paired import Counts, holm
@@ -53,13 +53,15 @@ def main(argv: list[str] | None = None) -> None:
         device = prepare(args.device, args.threads, 0)
         output = args.out / "comparisons.csv"
         with recorded(
-            args.manifest,
-            modules=["stages.tables.comparisons"],
-            settings=settings.model_dump(mode="json"),
-            inputs={path: args.root / path for plan in settings.plans for path in plan.outcomes()},
-            outputs={"csv": output},
-            seed=0,
-            device=device,
+            Job(
+                args.manifest,
+                modules=["stages.tables.comparisons"],
+                settings=settings.model_dump(mode="json"),
+                inputs={path: args.root / path for plan in settings.plans for path in plan.outcomes()},
+                outputs={"csv": output},
+                seed=0,
+                device=device,
+            )
         ) as facts:
             scored = [(plan, score(plan, args.root, {})) for plan in settings.plans]
             write_text(output, csv_text(CSV_HEAD, [line for plan, cells in scored for line in lines(plan, cells)]))

@@ -1,6 +1,6 @@
 """`python -m stages.train`: one classifier, one method, one seed."""
 
-import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,15 +16,13 @@ from stages.core.artifacts import (
     write_table,
     write_weights,
 )
-from stages.core.code import code_digest
 from stages.core.config.method import Method, TrainSettings
 from stages.core.config.plugins import declares, module_name
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
-from stages.core.files import digest, sha256_file
 from stages.core.images.subset import say_if_fewer
 from stages.core.job import once
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.models import Classifier
 from stages.core.models.checkpoint import load_classifier
 from stages.train.loop import Inputs, train
@@ -53,43 +51,32 @@ def main(argv: list[str] | None = None) -> None:
         settings = settings.model_copy(update={"method": _resolved(settings.method)})
         device = prepare(args.device, args.threads, settings.seed)
         named = {name: getattr(args, name) for name in ("train", "test", "structure", "monitor", "helper")}
-        paths = {name: path for name, path in named.items() if path is not None}
-        key = run_key(settings, paths, device)
-        outputs = {"checkpoint": args.checkpoint, "history": args.history, "manifest": args.manifest}
-        once.once(args.resume, key, outputs, args.planned_at, lambda: run(args, settings, paths, device, key))
+        job = Job(
+            args.manifest,
+            modules=code_modules(settings.method),
+            settings=settings.model_dump(mode="json"),
+            inputs={name: path for name, path in named.items() if path is not None},
+            outputs={"checkpoint": args.checkpoint, "history": args.history},
+            seed=settings.seed,
+            device=device,
+        )
+        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, args.resume / "state.pt"))
 
 
-def run_key(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> str:
-    """What names a run: settings, inputs, code, and the kind of device, as random streams differ between kinds."""
-    hashes = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
-    code = code_digest(code_modules(settings.method))
-    return digest([settings.model_dump(mode="json"), hashes, code, device.type], 32)
-
-
-def run(
-    args: argparse.Namespace, settings: TrainSettings, paths: dict[str, Path], device: torch_device, key: str
-) -> None:
-    """Train, and write the outputs and their manifest."""
-    with recorded(
-        args.manifest,
-        modules=code_modules(settings.method),
-        settings=settings.model_dump(mode="json"),
-        inputs=paths,
-        outputs={"checkpoint": args.checkpoint, "history": args.history},
-        seed=settings.seed,
-        device=device,
-    ) as facts:
-        inputs = read_inputs(settings, paths, device)
+def run(job: Job, settings: TrainSettings, saved: Path) -> None:
+    """Train, and write the outputs and their manifest; `saved`: what a next attempt goes on from."""
+    with recorded(job) as facts:
+        inputs = read_inputs(settings, job.inputs, job.device)
         architecture = {
             **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
             "classes": len(inputs.train.classes),
         }
         there = len(inputs.test.labels)
         say_if_fewer("monitor", settings.monitor.test_images, there)
-        model = Classifier(**architecture).to(device)
-        state = train(model, settings, inputs, args.resume / "state.pt", key)
-        write_table(args.history, pa.Table.from_pylist(state.history))
-        write_weights(args.checkpoint, state.best_weights or model.state_dict(), architecture)
+        model = Classifier(**architecture).to(job.device)
+        state = train(model, settings, inputs, saved, job.key)
+        write_table(job.outputs["history"], pa.Table.from_pylist(state.history))
+        write_weights(job.outputs["checkpoint"], state.best_weights or model.state_dict(), architecture)
         facts.update(selected_epoch=state.best_epoch, **best_on_test(state.history, settings, there))
 
 
@@ -132,7 +119,7 @@ def best_on_test(history: list[dict[str, float]], settings: TrainSettings, there
     }
 
 
-def read_inputs(settings: TrainSettings, paths: dict[str, Path], device: torch_device) -> Inputs:
+def read_inputs(settings: TrainSettings, paths: Mapping[str, Path], device: torch_device) -> Inputs:
     """Read and check everything the method needs, on the device."""
     method = settings.method
     train_images, test_images = (_images(paths[name], device) for name in ("train", "test"))
@@ -167,7 +154,7 @@ def _structure(path: Path, images: ImageSet, device: torch_device) -> Structure:
     return Structure(structure.companions.to(device), structure.vectors.to(device))
 
 
-def _helper(paths: dict[str, Path], images: ImageSet, device: torch_device) -> nn.Module | None:
+def _helper(paths: Mapping[str, Path], images: ImageSet, device: torch_device) -> nn.Module | None:
     if "helper" not in paths:
         return None
     helper, architecture = load_classifier(paths["helper"], device)

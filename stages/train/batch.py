@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 Metrics = Mapping[str, Tensor]
@@ -40,22 +41,23 @@ class Augmented:
 
 @dataclass(frozen=True)
 class Batch:
-    """Anchors (B, 3, H, W) in [0, 1] with targets; companions (C, 3, H, W): views and neighbors.
+    """Anchors (B, 3, H, W) in [0, 1] with targets; extras (C, 3, H, W): further views and neighbors.
 
-    companions_first: where the companions have a forward of their own (`forwards`), it comes before the anchors'.
+    extras_first: where the extras have a forward of their own (`forwards`), it comes before the anchors'.
     """
 
     images: Tensor
     targets: Targets
-    companions: Tensor | None = None
-    companions_first: bool = False
+    extras: Tensor | None = None
+    extras_first: bool = False
 
 
 @dataclass(frozen=True)
 class Context:
-    """What lasts longer than a batch: the inner attack's threat and random stream, and a helper net if there is one."""
+    """What outlasts a batch: the inner attack's ball, search and random stream, and a helper net if there is one."""
 
     threat: Threat
+    search: Search
     generator: torch.Generator
     helper: nn.Module | None = None
 
@@ -64,23 +66,23 @@ class Context:
 class Scored:
     """An objective's loss (scalar), its parts, and the logits that other terms build on.
 
-    anchor_logits: (B, K) of x, or of x' in adversarial training (Eq. 9); companion_logits: (C, K).
+    anchor_logits: (B, K) of x, or of x' in adversarial training (Eq. 9); extra_logits: (C, K).
     """
 
     loss: Tensor
     anchor_logits: Tensor
-    companion_logits: Tensor | None
+    extra_logits: Tensor | None
     metrics: Metrics = field(default_factory=dict)
 
 
 def forwards(model: nn.Module, batch: Batch, *images: Tensor) -> tuple[list[Tensor], Tensor | None]:
-    """(logits (B, K) of each of `images`, logits (C, K) of the companions or None), each in a forward of its own.
+    """(logits (B, K) of each of `images`, logits (C, K) of the extras or None), each in a forward of its own.
 
     In train mode each forward moves batch norm's running statistics, the last one most: `images` in the order given,
-    the companions before or after them all as the batch says.
+    the extras before or after them all as the batch says.
     """
-    companion_logits = model(batch.companions) if batch.companions is not None and batch.companions_first else None
+    extra_logits = model(batch.extras) if batch.extras is not None and batch.extras_first else None
     logits = [model(given) for given in images]
-    if batch.companions is not None and not batch.companions_first:
-        companion_logits = model(batch.companions)
-    return logits, companion_logits
+    if batch.extras is not None and not batch.extras_first:
+        extra_logits = model(batch.extras)
+    return logits, extra_logits

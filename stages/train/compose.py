@@ -34,21 +34,21 @@ def method_loss(
 ) -> tuple[Tensor, Metrics]:
     """objective + consistency of the views, if any + lambda * D(P_x, Q_x), if the method has an LSP term.
 
-    Views and neighbors reach the objective as companions: it alone knows whether they share the anchors' forward.
+    Views and neighbors reach the objective as extras: it alone knows whether they share the anchors' forward.
     """
     groups = [*augmented.views] + ([neighborhood.images.flatten(0, 1)] if neighborhood else [])
-    companions = torch.cat(groups) if groups else None
+    extras = torch.cat(groups) if groups else None
     neighbors_first = method.lsp is not None and method.lsp.forward_order == "neighbors_first"
-    batch = Batch(augmented.images, augmented.targets, companions, neighbors_first)
+    batch = Batch(augmented.images, augmented.targets, extras, neighbors_first)
     scored: Scored = plugin_function("objectives", method.objective)(model, batch, context, **method.objective.settings)
-    if groups and scored.companion_logits is None:
+    if groups and scored.extra_logits is None:
         raise ConfigError(
-            f"{file_name('objectives', method.objective.name)} returns no companion logits, and"
-            f" {method.companions() or 'the augmentation'} needs them; return `score_companions(model, batch)` as"
-            " Scored's third value"
+            f"{file_name('objectives', method.objective.name)} returns no extra logits, and"
+            f" {method.companions() or 'the augmentation'} needs them; return what `forwards(model, batch, …)` gives"
+            " for the batch's extras as Scored's third value"
         )
     loss, metrics = scored.loss, {"objective_loss": scored.loss.detach(), **scored.metrics}
-    logits = [] if scored.companion_logits is None else list(scored.companion_logits.split([len(g) for g in groups]))
+    logits = [] if scored.extra_logits is None else list(scored.extra_logits.split([len(g) for g in groups]))
     if augmented.consistency is not None:
         consistency = augmented.consistency([scored.anchor_logits, *logits[: len(augmented.views)]])
         loss, metrics["consistency_term"] = loss + consistency, consistency.detach()

@@ -20,7 +20,12 @@ def perturb_by_kl(model: nn.Module, batch: Batch, context: Context) -> Tensor:
     """x' (B, 3, H, W) that ascends KL(p(x) || p(x')), p(x) held fixed, from the start 0.001 * N(0, 1)."""
     with evaluating(model), torch.no_grad():
         logits = model(batch.images)
-    threat = replace(context.threat, start="gaussian")
+    search = replace(context.search, start="gaussian")
     return perturb(
-        model, batch.images, lambda logits_adv: per_example_kl(logits, logits_adv), threat, context.generator
+        model,
+        batch.images,
+        lambda logits_adv: per_example_kl(logits, logits_adv),
+        context.threat,
+        search,
+        context.generator,
     )

@@ -1,8 +1,6 @@
 """The training loop: steps of method_loss, measurements and model selection after each epoch, a state saved."""
 
-import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,15 +8,14 @@ from torch import Tensor, nn
 
 from stages.core.artifacts import ImageSet, Structure
 from stages.core.config.method import TrainSettings
-from stages.core.config.recipe import Recipe
+from stages.core.config.recipe import InnerAttack, Recipe
 from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.files import digest
+from stages.core.images.search import Search
 from stages.core.images.split import held_out_mask
 from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
-from stages.core.job.interrupt import uninterrupted
-from stages.core.job.progress import log_line, progress
-from stages.core.job.saving import saving
+from stages.core.job.epochs import course
 from stages.train.batch import Context
 from stages.train.compose import method_loss
 from stages.train.measure import (
@@ -30,7 +27,8 @@ from stages.train.measure import (
 )
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
-from stages.train.training_set import RandomStreams, TrainingSet
+from stages.train.streams import RandomStreams
+from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
 
@@ -49,8 +47,7 @@ class Inputs:
 def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Path, key: str) -> TrainState:
     """Train until the recipe's last epoch, going on from the file `resume` if it holds a state under `key`.
 
-    Returns the final state, with the selected weights in `best_weights`. A signal waits for the end of the step in
-    flight, or cuts the measurements after an epoch, which change nothing and are made again.
+    Returns the final state, with the selected weights in `best_weights`.
     """
     recipe, attack = settings.recipe, settings.recipe.attack
     held_out = held_out_mask(len(inputs.train.labels), settings.method.held_out(recipe))
@@ -61,36 +58,25 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     optimizer = build_optimizer(model, recipe)
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
-    state.restore(resume, key)
-    threat = Threat(attack.norm, attack.epsilon, attack.step_size, attack.steps)
-    save = partial(state.save, resume, key)
-    with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
-        while state.epoch < recipe.epochs:
-            ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
-            ramped = replace(threat, epsilon=threat.epsilon * ramp, step_size=threat.step_size * ramp)
-            context = Context(ramped, state.streams.attack, inputs.helper)
-            epoch = _current_epoch(state, bank)
-            measured = measuring_steps(settings.monitor.training_batches, steps)
+    threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
+    measured = measuring_steps(settings.monitor.training_batches, steps)
+    with course(state, resume, key, what="epoch", epochs=recipe.epochs, steps=steps) as left:
+        for epoch in left.epochs(lambda: Epoch(bank.order(state.streams), lr=state.lr)):
+            context = _context(state, attack, threat, search, inputs.helper)
             model.train()
-            for _ in progress(range(epoch.step, steps), f"epoch {state.epoch + 1}", steps - epoch.step):
-                with uninterrupted():
-                    if inputs.monitored is not None and epoch.step in measured:
-                        _watch(state, epoch, bank, settings, inputs.monitored)
-                    _step(state, epoch, bank, settings, context)
-                    if per_batch or epoch.step == steps:
-                        schedule.step()
-                save_if_due()
-            started = time.monotonic()
+            for step in left.steps(epoch):
+                if inputs.monitored is not None and step in measured:
+                    _watch(state, epoch, bank, settings, inputs.monitored)
+                _step(state, epoch, bank, settings, context)
+                if per_batch or step + 1 == steps:
+                    schedule.step()
             _require_finite(state, settings)
-            row = _measure(model, settings, inputs, bank, threat)
+            row = _measure(model, settings, inputs, bank, threat, search)
             if settings.method.selects(recipe):
-                chosen = _accuracy(model, inputs.train, held_out, threat)
+                chosen = _accuracy(model, inputs.train, held_out, threat, search)
                 row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
-            with uninterrupted():
-                seconds = epoch.seconds + time.monotonic() - started
-                _finish(state, {"lr": epoch.lr, **epoch.means(), **row, "seconds": seconds}, recipe)
-                save()
-                log_line(_line(state.history[-1], recipe.epochs))
+            with left.finishing(epoch, {"lr": epoch.lr, **epoch.means(), **row}):
+                _select(state, recipe)
     return state
 
 
@@ -119,16 +105,16 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Training
     return bank
 
 
-def _current_epoch(state: TrainState, bank: TrainingSet) -> Epoch:
-    """The epoch that the state is in, begun if it is not."""
-    with uninterrupted():
-        if state.current_epoch is None:
-            state.current_epoch = Epoch(bank.order(state.streams), state.optimizer.param_groups[0]["lr"])
-        return state.current_epoch
+def _context(
+    state: TrainState, attack: InnerAttack, threat: Threat, search: Search, helper: nn.Module | None
+) -> Context:
+    """What the objective is given in the epoch to come, in the ramp's epochs with a smaller ball and step."""
+    ramp = min(1.0, (state.epoch + 1) / attack.ramp_epochs) if attack.ramp_epochs else 1.0
+    ball = replace(threat, epsilon=threat.epsilon * ramp)
+    return Context(ball, replace(search, step_size=search.step_size * ramp), state.streams.attack, helper)
 
 
 def _step(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, context: Context) -> None:
-    started = time.monotonic()
     method = settings.method
     augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams)
     loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
@@ -142,18 +128,15 @@ def _step(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSet
     loss.backward()
     state.optimizer.step()
     epoch.add(metrics, len(augmented.images))
-    epoch.seconds += time.monotonic() - started
 
 
 def _watch(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, watched: Structure) -> None:
     """Measure the next step's LSP loss; the random stream hangs on seed, epoch and step, and training's stay."""
-    started = time.monotonic()
     seed = int(digest([settings.seed, state.epoch, epoch.step], 15), 16)
     anchors = epoch.batch(settings.recipe.batch_size)
     epoch.lsp_losses.append(
         measure_training_lsp_loss(state.model, bank.images, anchors, watched, settings.augment, seed)
     )
-    epoch.seconds += time.monotonic() - started
 
 
 def _require_finite(state: TrainState, settings: TrainSettings) -> None:
@@ -165,11 +148,9 @@ def _require_finite(state: TrainState, settings: TrainSettings) -> None:
         )
 
 
-def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
-    """The epoch is done: its row goes into the history, its weights are kept if they are the best so far."""
-    state.epoch += 1
-    state.current_epoch = None
-    state.history.append({"epoch": state.epoch, **row})
+def _select(state: TrainState, recipe: Recipe) -> None:
+    """Keep the weights of the epoch just finished if they are the best so far, or the last where none is selected."""
+    row = state.history[-1]
     if "validation_robust" not in row:
         if state.epoch == recipe.epochs:
             state.keep_best(0.0)
@@ -178,7 +159,7 @@ def _finish(state: TrainState, row: dict[str, float], recipe: Recipe) -> None:
 
 
 def _measure(
-    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat
+    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat, search: Search
 ) -> dict[str, float]:
     row: dict[str, float] = {}
     if inputs.monitored is not None:
@@ -187,17 +168,12 @@ def _measure(
         row["lsp_loss"] = measure_lsp_loss(model, bank.images, anchors, inputs.monitored)
     if settings.monitor.test_images:
         chosen = measured_images(inputs.test.labels, settings.monitor.test_images, settings.monitor.subset)
-        measured = _accuracy(model, inputs.test, chosen, threat)
+        measured = _accuracy(model, inputs.test, chosen, threat, search)
         row.update(clean_accuracy=measured.clean, robust_accuracy=measured.robust)
     return row
 
 
-def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat) -> Accuracy:
+def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat, search: Search) -> Accuracy:
     """Of the images chosen, by a mask (N,) bool or by rows (n,) int64."""
     rows = chosen.to(images.images.device)
-    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, MEASUREMENT_SEED)
-
-
-def _line(row: dict[str, float], epochs: int) -> str:
-    parts = [f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "seconds", "lr")]
-    return f"epoch {row['epoch']:.0f}/{epochs}: {', '.join(parts)}, {row['seconds']:.1f} s"
+    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, search, MEASUREMENT_SEED)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,10 @@ from stages.core.artifacts import Structure
 from stages.core.config.data import Augment
 from stages.core.images.augment import crop_flip
 from stages.core.images.perturb import evaluating, perturb
+from stages.core.images.pixels import to_unit
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.train.lsp import lsp_term
-from stages.train.training_set import to_unit
 
 BATCH_SIZE = 256
 
@@ -27,13 +29,16 @@ class Accuracy:
     robust: float
 
 
-def measure_accuracy(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, seed: int) -> Accuracy:
+def measure_accuracy(
+    model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, search: Search, seed: int
+) -> Accuracy:
     """Clean and PGD accuracy on images uint8 (N, 3, H, W); the same seed starts the attack alike each time."""
     generator = torch.Generator().manual_seed(seed)
     clean = robust = 0
     for x, y in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
         unit = to_unit(x)
-        x_adv = perturb(model, unit, lambda z, y=y: F.cross_entropy(z, y, reduction="none"), threat, generator)  # type: ignore[misc]
+        loss = partial(F.cross_entropy, target=y, reduction="none")
+        x_adv = perturb(model, unit, loss, threat, search, generator)
         with evaluating(model), torch.no_grad():
             correct = model(unit).argmax(1) == y
             clean += int(correct.sum())

@@ -9,41 +9,10 @@ from stages.core.artifacts import Structure
 from stages.core.config.data import Augment
 from stages.core.config.method import Method
 from stages.core.images.augment import crop_flip
+from stages.core.images.pixels import to_unit
 from stages.train.batch import Augmented
 from stages.train.compose import Neighborhood, plugin_function
-
-PIXEL_MAX = 255.0
-
-
-@dataclass(frozen=True)
-class RandomStreams:
-    """The random streams of a run: order of the images (on the CPU), augmentation, and the inner attack."""
-
-    order: torch.Generator
-    augment: torch.Generator
-    attack: torch.Generator
-
-    @staticmethod
-    def seeded(seed: int, device: torch.device) -> "RandomStreams":
-        """Three streams that differ from each other and from other seeds'."""
-        seeds = torch.randint(2**62, (3,), generator=torch.Generator().manual_seed(seed)).tolist()
-        devices = (torch.device("cpu"), device, device)
-        made = [torch.Generator(device=at).manual_seed(value) for value, at in zip(seeds, devices, strict=True)]
-        return RandomStreams(*made)
-
-    def state(self) -> dict[str, Tensor]:
-        """Every stream's state, to be saved."""
-        return {name: getattr(self, name).get_state() for name in ("order", "augment", "attack")}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take up a saved state."""
-        for name, value in state.items():
-            getattr(self, name).set_state(value.cpu())
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 (..., 3, H, W) -> float32 in [0, 1]."""
-    return images.float() / PIXEL_MAX
+from stages.train.streams import RandomStreams
 
 
 @dataclass(frozen=True)

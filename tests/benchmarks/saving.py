@@ -19,7 +19,7 @@ from stages.features import state as features_state
 from stages.features.pretrain import begin
 from stages.train import state as train_state
 from stages.train.schedule import build_optimizer, build_schedule
-from stages.train.training_set import RandomStreams
+from stages.train.streams import RandomStreams
 
 IMAGES, STEPS, WIDTH = 50_000, 390, 64
 
@@ -52,7 +52,7 @@ def training(device: torch.device) -> train_state.TrainState:
     optimizer = build_optimizer(model, Recipe())
     schedule, _ = build_schedule(optimizer, Recipe(), STEPS)
     state = train_state.TrainState(model, optimizer, schedule, RandomStreams.seeded(0, device))
-    state.current_epoch = train_state.Epoch(torch.randperm(IMAGES).to(device), 0.1)
+    state.current_epoch = train_state.Epoch(torch.randperm(IMAGES).to(device), lr=0.1)
     step_with(model, optimizer)
     state.keep_best(0.0)
     return state
@@ -62,7 +62,7 @@ def moco(device: torch.device) -> features_state.PretrainState:
     """Both encoders with momentum and a full queue, in the middle of an epoch."""
     state = begin(Moco(width=WIDTH), 0, torch.zeros(IMAGES, 3, 1, 1, dtype=torch.uint8, device=device))
     losses = torch.zeros(STEPS, dtype=torch.float64, device=device)
-    state.current_epoch = features_state.Epoch(torch.randperm(IMAGES).to(device), losses)
+    state.current_epoch = features_state.Epoch(torch.randperm(IMAGES).to(device), losses=losses)
     step_with(state.query, state.optimizer)
     return state
 

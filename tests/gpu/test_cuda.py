@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from stages.core.config.method import Method
 from stages.core.device import prepare
 from stages.core.images.perturb import perturb
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.core.models import Classifier
 from stages.train.batch import Augmented, Context, Targets
@@ -37,7 +38,7 @@ def _loss(method: Method, device: torch.device) -> float:
     structure = torch.rand(16, 4, generator=generator)
     structure /= structure.sum(1, keepdim=True)
     hood = Neighborhood(neighbors.to(device), structure.to(device)) if method.lsp else None
-    context = Context(Threat("linf", 8 / 255, 2 / 255, 3), torch.Generator().manual_seed(2))
+    context = Context(Threat("linf", 8 / 255), Search(2 / 255, 3), torch.Generator().manual_seed(2))
     augmented = Augmented(images.to(device), Targets(labels.to(device)))
     return float(method_loss(model, augmented, hood, method, context)[0])
 
@@ -59,9 +60,9 @@ def test_perturb_stays_in_ball_and_box_on_cuda() -> None:
     device = prepare("cuda", 0, 0)
     model = Classifier("resnet18", width=8, classes=10).to(device)
     images, labels = torch.rand(32, 3, 32, 32, device=device), torch.randint(10, (32,), device=device)
-    threat = Threat("linf", 8 / 255, 2 / 255, 10)
+    threat, search = Threat("linf", 8 / 255), Search(2 / 255, 10)
     generator = torch.Generator(device=device).manual_seed(0)
-    x_adv = perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, generator)
+    x_adv = perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, search, generator)
     assert float((x_adv - images).abs().max()) <= 8 / 255 + 1e-6
     assert float(x_adv.min()) >= 0
     assert float(x_adv.max()) <= 1

@@ -1,12 +1,11 @@
 """Fast gradient sign method (Goodfellow et al., 2015, Sec. 4)."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.images.perturb import perturb
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 NORMS = ("linf",)
@@ -19,5 +18,11 @@ def fgsm(model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, gener
     """
     if threat.epsilon == 0:
         return images.clone()
-    one_step = replace(threat, step_size=threat.epsilon, steps=1, start="none")
-    return perturb(model, images, lambda logits: F.cross_entropy(logits, labels, reduction="none"), one_step, generator)
+    return perturb(
+        model,
+        images,
+        lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        threat,
+        Search(threat.epsilon, steps=1, start="none"),
+        generator,
+    )

@@ -1,13 +1,12 @@
 """PGD on the margin loss of Carlini & Wagner (2017): Table 2's epsilon-bounded "CW"."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from stages.attack.margin import margin
 from stages.attack.restarts import best_of_restarts
 from stages.core.config.quantities import Count, Positive
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 
@@ -27,5 +26,7 @@ def margin_pgd(
 
     The gradient does not vanish where the softmax saturates, so the scale of the logits does not matter here.
     """
-    search = replace(threat, step_size=step_size, steps=steps, start="uniform" if random_start else "none")
-    return best_of_restarts(model, images, labels, lambda logits: margin(logits, labels), search, generator, restarts)
+    search = Search(step_size, steps, "uniform" if random_start else "none")
+    return best_of_restarts(
+        model, images, labels, lambda logits: margin(logits, labels), threat, search, generator, restarts
+    )

@@ -1,13 +1,12 @@
 """Projected gradient descent on the cross-entropy (Madry et al., 2018, Sec. 2.1), L-infinity and L2."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.attack.restarts import best_of_restarts
 from stages.core.config.quantities import Count, Positive
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 
@@ -27,12 +26,13 @@ def pgd(
 
     images: (B, C, H, W) in [0, 1]; labels: (B,); restarts: searches per image, of which the best is kept.
     """
-    search = replace(threat, step_size=step_size, steps=steps, start="uniform" if random_start else "none")
+    search = Search(step_size, steps, "uniform" if random_start else "none")
     return best_of_restarts(
         model,
         images,
         labels,
         lambda logits: F.cross_entropy(logits, labels, reduction="none"),
+        threat,
         search,
         generator,
         restarts,

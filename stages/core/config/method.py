@@ -12,7 +12,7 @@ from stages.core.config.plugins import (
     file_name,
     is_adversarial,
     resolve,
-    scores_no_companions,
+    scores_no_extras,
     settings_identity,
 )
 from stages.core.config.quantities import Count, CountOrZero, NonNegative, Seed
@@ -140,10 +140,10 @@ class Method(Section):
         }
         objective = self.objective.name
         is_adversarial(objective)  # it has to say
-        if self.companions() and scores_no_companions(objective):
+        if self.companions() and scores_no_extras(objective):
             raise PluginError(
-                f"{file_name('objectives', objective)} returns no companion logits, and {self.companions()} needs them;"
-                " return `score_companions(model, batch)` as Scored's third value"
+                f"{file_name('objectives', objective)} returns no extra logits, and {self.companions()} needs them;"
+                " return what `forwards(model, batch, …)` gives for the batch's extras as Scored's third value"
             )
         return self.model_copy(update=found)
 

@@ -99,14 +99,14 @@ def is_adversarial(objective: str) -> bool:
     return said
 
 
-def scores_no_companions(objective: str) -> bool:
-    """Whether every Scored(…) that an objective's file returns says None for the companions' logits."""
+def scores_no_extras(objective: str) -> bool:
+    """Whether every Scored(…) that an objective's file returns says None for the extras' logits."""
     calls = [
         node
         for node in ast.walk(_tree("objectives", objective))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Scored"
     ]
-    named = [[word.value for word in call.keywords if word.arg == "companion_logits"] for call in calls]
+    named = [[word.value for word in call.keywords if word.arg == "extra_logits"] for call in calls]
     given = [found or call.args[2:3] for call, found in zip(calls, named, strict=True)]
     return bool(given) and all(
         len(value) == 1 and isinstance(value[0], ast.Constant) and value[0].value is None for value in given

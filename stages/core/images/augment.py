@@ -1,8 +1,9 @@
 """Random augmentations of a whole batch, drawn for each image apart, on whatever device the images are.
 
 Images are float (B, 3, H, W) in [0, 1] and stay in [0, 1]. Distributions and formulas are those of torchvision's
-transforms of the same names; with `crop_flip` also after He et al. (2016a). Every draw comes from `generator`, on the
-generator's own device, so one on the CPU gives the same parameters to images on any device.
+transforms of the same names; with `crop_flip` also after He et al. (2016a). Those cannot be used themselves: they draw
+one parameter for a whole batch, from the global random state. Here every image has its own, drawn from `generator` on
+the generator's own device, so one on the CPU gives the same parameters to images on any device.
 """
 
 import math

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 PerExampleLoss = Callable[[Tensor], Tensor]
@@ -41,6 +42,7 @@ def perturb(
     images: Tensor,
     per_example_loss: PerExampleLoss,
     threat: Threat,
+    search: Search,
     generator: torch.Generator,
 ) -> Tensor:
     """Adversarial images that ascend `per_example_loss` inside the threat's ball and the box [0, 1].
@@ -50,10 +52,10 @@ def perturb(
     """
     if threat.epsilon == 0:
         return images.clone()
-    x_adv = threat.random_start(images, generator)
+    x_adv = search.begin(threat, images, generator)
     with evaluating(model), without_parameter_gradients(model), torch.enable_grad():
-        for _ in range(threat.steps):
+        for _ in range(search.steps):
             x_adv.requires_grad_(True)
             (gradient,) = torch.autograd.grad(per_example_loss(model(x_adv)).sum(), x_adv)
-            x_adv = threat.project(images, threat.ascend(x_adv.detach(), gradient))
+            x_adv = search.step(threat, images, x_adv.detach(), gradient)
     return x_adv

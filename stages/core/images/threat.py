@@ -7,25 +7,16 @@ import torch
 from torch import Tensor
 
 Norm = Literal["linf", "l2"]
-Start = Literal["none", "uniform", "gaussian"]
 
-GAUSSIAN_START_SCALE = 0.001
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Threat:
-    """What the adversary may do and how the fixed-step search goes about it; pixels are in [0, 1].
-
-    epsilon: radius of the ball; step_size, steps: of the search; start: the first perturbation, drawn
-    uniformly in the ball, from 0.001 * N(0, 1) (TRADES) or zero.
-    """
+    """What the adversary may do: move an image by at most epsilon in this norm; pixels are in [0, 1]."""
 
     norm: Norm
     epsilon: float
-    step_size: float
-    steps: int
-    start: Start = "uniform"
 
     def project(self, images: Tensor, x_adv: Tensor) -> Tensor:
         """The point of ball and box that belongs to x_adv: into the ball first, then into the box. (B, C, H, W)."""
@@ -37,26 +28,21 @@ class Threat:
             perturbation = perturbation * _over_pixels(scale)
         return (images + perturbation).clamp(0.0, 1.0)
 
-    def ascend(self, x_adv: Tensor, gradient: Tensor) -> Tensor:
-        """One step of steepest ascent under the norm: the sign for L-inf, the unit gradient for L2."""
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The direction of size 1 that ascends the most: the sign for L-inf, the unit gradient for L2."""
         if self.norm == "linf":
-            return x_adv + self.step_size * gradient.sign()
-        unit = gradient / _over_pixels(per_image_l2(gradient).clamp_min(_TINY))
-        return x_adv + self.step_size * unit
+            return gradient.sign()
+        return gradient / _over_pixels(per_image_l2(gradient).clamp_min(_TINY))
 
-    def random_start(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """The image the search begins at, in ball and box. Noise is drawn on the generator's device.
+    def random_point(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A point of ball and box for each image, by noise that is uniform in the ball.
 
-        Uniform under L2: a uniform direction at a radius uniform in [0, epsilon], as torchattacks draws it.
+        Under L2: a uniform direction at a radius uniform in [0, epsilon], as torchattacks draws it.
         """
-        if self.start == "none" or self.epsilon == 0:
-            return images.clone()
-        if self.start == "gaussian":
-            noise = GAUSSIAN_START_SCALE * _normal(images, generator)
-        elif self.norm == "linf":
+        if self.norm == "linf":
             noise = (2 * _uniform(images.shape, images, generator) - 1) * self.epsilon
         else:
-            direction = _normal(images, generator)
+            direction = standard_normal(images, generator)
             radius = self.epsilon * _uniform(images.shape[:1], images, generator)
             noise = direction * _over_pixels(radius / per_image_l2(direction).clamp_min(_TINY))
         return self.project(images, images + noise)
@@ -76,12 +62,13 @@ def per_image_linf(perturbation: Tensor) -> Tensor:
     return perturbation.flatten(1).abs().amax(dim=1)
 
 
+def standard_normal(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise N(0, 1) of the images' shape, drawn on the generator's own device, as all noise here is."""
+    return torch.randn(images.shape, generator=generator, device=generator.device).to(images)
+
+
 def _over_pixels(per_image: Tensor) -> Tensor:
     return per_image.view(-1, 1, 1, 1)
-
-
-def _normal(images: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(images.shape, generator=generator, device=generator.device).to(images)
 
 
 def _uniform(shape: torch.Size, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,8 @@ The lease is a folder with one file, named at random and renewed by its holder. 
 missing one, never to one with a file in it, so one process at a time comes in; and a holder is removed by its file's
 own name, so never another that came after it. A holder is given up when its process is seen to be gone; where it
 cannot be seen, on another machine, when its heartbeat is stale for STALE seconds of the waiting process's clock.
-Locks of the file system would be simpler, but on many clusters they are not seen by other nodes.
+No library does this: filelock and its like use locks of the file system, which on many clusters other nodes do not
+see, or a bare lock file, which stays for ever when its holder's node dies.
 """
 
 import contextlib
@@ -33,11 +34,11 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class _Seen:
-    """The lease at one look: its holder's file, what the file says, and its date in nanoseconds."""
+    """The lease at one look: its holder's file, what the file says, and its heartbeat, a date in nanoseconds."""
 
     file: Path
     holder: dict[str, Any]
-    date: int
+    heartbeat: int
 
 
 @contextlib.contextmanager
@@ -155,10 +156,10 @@ def _here() -> dict[str, str]:
     return {"host": socket.gethostname(), "boot": boot, "processes": namespace}
 
 
-def _is_given_up(holder: dict[str, Any], still: float, stale: float) -> bool:
-    """Whether the holder's process has ended or, if it cannot be seen, its date stood `still` for too many seconds."""
+def _is_given_up(holder: dict[str, Any], age: float, stale: float) -> bool:
+    """Whether the holder's process has ended or, if it cannot be seen, its heartbeat, `age` seconds old, is stale."""
     lives = _lives(holder)
-    return still > stale if lives is None else not lives
+    return age > stale if lives is None else not lives
 
 
 def _lives(holder: dict[str, Any]) -> bool | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from stages.core.files import atomic, sha256_file, write_json
 from stages.core.job.lease import leased
 from stages.core.job.progress import log_line
+from stages.core.job.stage import Job
 
 SECONDS_TO_NOTE = 120.0  # Snakemake's own work after a job's command has ended, and how much clocks differ
 
@@ -32,12 +33,12 @@ def add_arguments(cli: argparse.ArgumentParser) -> None:
     )
 
 
-def once(resume: Path, key: str, outputs: Mapping[str, Path], planned_at: float, work: Callable[[], None]) -> None:
-    """Do `work`, which writes `outputs`, unless another process has since `planned_at`; then clear the saved state.
+def once(job: Job, resume: Path, planned_at: float, work: Callable[[], None]) -> None:
+    """Do `work`, which writes the job's files, unless another process has since `planned_at`; then clear saved states.
 
-    key: names settings, inputs and code; outputs of another key are never taken. Waits while another process works
-    in the folder `resume`.
+    Files of another key are never taken. Waits while another process works in the folder `resume`.
     """
+    key, outputs = job.key, job.files()
     with leased(resume):
         if _take(resume / "finished", key, outputs, planned_at):
             log_line("another process has finished this job; its outputs are taken")

@@ -10,6 +10,8 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +24,7 @@ from stages.core.config.help import settings_help
 from stages.core.config.messages import validation_message
 from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
-from stages.core.files import sha256_file, unpacked_json, write_json
+from stages.core.files import digest, sha256_file, unpacked_json, write_json
 from stages.core.job.interrupt import EXIT_STATUS, Interrupted, interruptible
 from stages.core.job.progress import log_line
 
@@ -79,17 +81,39 @@ def load_settings(text: str, model: type[Settings], moved: Mapping[str, Any] | N
         raise ConfigError(f"--settings is neither a JSON object nor @file.json: {error}") from error
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a stage is asked to do once: what goes in and decides the result, and what comes out.
+
+    modules: whose import closures decide the result; outputs: without the manifest, which says all of this.
+    """
+
+    manifest: Path
+    modules: list[str]
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    seed: int
+    device: torch.device
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each input that is there, as it was when it was first asked for."""
+        return {name: sha256_file(path) for name, path in self.inputs.items() if path.is_file()}
+
+    @cached_property
+    def key(self) -> str:
+        """What its result hangs on, in one word; of the device its kind, as random streams differ between kinds."""
+        code = code_digest(self.modules)
+        return digest([self.settings, self.hashes, code, self.seed, self.device.type], 32)
+
+    def files(self) -> dict[str, Path]:
+        """All that it writes, by name."""
+        return {**self.outputs, "manifest": self.manifest}
+
+
 @contextlib.contextmanager
-def recorded(
-    manifest: Path,
-    *,
-    modules: list[str],
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Path],
-    outputs: Mapping[str, Path],
-    seed: int,
-    device: torch.device,
-) -> Iterator[dict[str, Any]]:
+def recorded(job: Job) -> Iterator[dict[str, Any]]:
     """Run a stage's body; then write its manifest, or on an error remove every output.
 
     Yields a dict for facts worth keeping (duplicates, recall, ...); it lands in the manifest as `facts`.
@@ -97,24 +121,25 @@ def recorded(
     started = time.monotonic()
     facts: dict[str, Any] = {}
     try:
-        hashes = {name: sha256_file(path) for name, path in inputs.items() if path.is_file()}
+        hashes = job.hashes
         yield facts
+        outputs = job.outputs.items()
         record = {
-            "settings": settings,
-            "inputs": {name: {"path": _shown(path), "sha256": hashes.get(name)} for name, path in inputs.items()},
-            "outputs": {name: {"path": _shown(path), "sha256": sha256_file(path)} for name, path in outputs.items()},
-            "code_digests": [code_digest(modules)],
-            "seed": seed,
-            "device": describe_device(device),
+            "settings": job.settings,
+            "inputs": {name: {"path": _shown(path), "sha256": hashes.get(name)} for name, path in job.inputs.items()},
+            "outputs": {name: {"path": _shown(path), "sha256": sha256_file(path)} for name, path in outputs},
+            "code_digests": [code_digest(job.modules)],
+            "seed": job.seed,
+            "device": describe_device(job.device),
             "threads": torch.get_num_threads(),
             "versions": versions(),
             "seconds": round(time.monotonic() - started, 3),
-            "peak_memory_bytes": peak_memory(device),
+            "peak_memory_bytes": peak_memory(job.device),
             "facts": facts,
         }
-        write_json(manifest, record)
+        write_json(job.manifest, record)
     except BaseException:
-        for path in (*outputs.values(), manifest):
+        for path in job.files().values():
             path.unlink(missing_ok=True)
         raise
 

@@ -13,14 +13,14 @@ ADVERSARIAL = True
 
 def at(model: nn.Module, batch: Batch, context: Context) -> Scored:
     """CE(f(x'), y), averaged over the batch; x' ascends the same CE from a uniform start in the ball."""
-    threat = replace(context.threat, start="uniform")
     x_adv = perturb(
         model,
         batch.images,
         lambda logits: batch.targets.mix(lambda labels: F.cross_entropy(logits, labels, reduction="none")),
-        threat,
+        context.threat,
+        replace(context.search, start="uniform"),
         context.generator,
     )
-    (logits_adv,), companion_logits = forwards(model, batch, x_adv)
+    (logits_adv,), extra_logits = forwards(model, batch, x_adv)
     loss = batch.targets.mix(lambda labels: F.cross_entropy(logits_adv, labels))
-    return Scored(loss, logits_adv, companion_logits, {"robust_loss": loss.detach()})
+    return Scored(loss, logits_adv, extra_logits, {"robust_loss": loss.detach()})

@@ -10,11 +10,11 @@ ADVERSARIAL = False
 
 
 def ce(model: nn.Module, batch: Batch, context: Context) -> Scored:
-    """CE(f(x), y), averaged over the batch; images and companions go through one concatenated forward."""
-    if batch.companions is None:
-        logits, companion_logits = model(batch.images), None
+    """CE(f(x), y), averaged over the batch; images and extras go through one concatenated forward."""
+    if batch.extras is None:
+        logits, extra_logits = model(batch.images), None
     else:
-        together = model(torch.cat([batch.images, batch.companions]))
-        logits, companion_logits = together[: len(batch.images)], together[len(batch.images) :]
+        together = model(torch.cat([batch.images, batch.extras]))
+        logits, extra_logits = together[: len(batch.images)], together[len(batch.images) :]
     loss = batch.targets.mix(lambda labels: F.cross_entropy(logits, labels))
-    return Scored(loss, logits, companion_logits)
+    return Scored(loss, logits, extra_logits)

@@ -51,6 +51,6 @@ def hat(
     x_helper = batch.images + h * (x_adv - batch.images)
     with torch.no_grad():
         helper_labels = context.helper(x_adv).argmax(1)
-    (logits, logits_adv, logits_helper), companion_logits = forwards(model, batch, batch.images, x_adv, x_helper)
+    (logits, logits_adv, logits_helper), extra_logits = forwards(model, batch, batch.images, x_adv, x_helper)
     loss, metrics = hat_loss(logits, logits_adv, logits_helper, helper_labels, batch.targets, beta=beta, gamma=gamma)
-    return Scored(loss, logits_adv, companion_logits, metrics)
+    return Scored(loss, logits_adv, extra_logits, metrics)

@@ -46,9 +46,10 @@ def mart(model: nn.Module, batch: Batch, context: Context, *, beta: NonNegative 
         model,
         batch.images,
         lambda logits: batch.targets.mix(lambda labels: F.cross_entropy(logits, labels, reduction="none")),
-        replace(context.threat, start="gaussian"),
+        context.threat,
+        replace(context.search, start="gaussian"),
         context.generator,
     )
-    (logits, logits_adv), companion_logits = forwards(model, batch, batch.images, x_adv)
+    (logits, logits_adv), extra_logits = forwards(model, batch, batch.images, x_adv)
     loss, metrics = mart_loss(logits, logits_adv, batch.targets, beta=beta)
-    return Scored(loss, logits_adv, companion_logits, metrics)
+    return Scored(loss, logits_adv, extra_logits, metrics)

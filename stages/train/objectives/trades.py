@@ -23,6 +23,6 @@ def trades_loss(logits: Tensor, logits_adv: Tensor, targets: Targets, *, beta: f
 def trades(model: nn.Module, batch: Batch, context: Context, *, beta: NonNegative = 6.0) -> Scored:
     """The TRADES loss; x' ascends its KL term; x and x' go through forwards of their own, in this order."""
     x_adv = perturb_by_kl(model, batch, context)
-    (logits, logits_adv), companion_logits = forwards(model, batch, batch.images, x_adv)
+    (logits, logits_adv), extra_logits = forwards(model, batch, batch.images, x_adv)
     loss, metrics = trades_loss(logits, logits_adv, batch.targets, beta=beta)
-    return Scored(loss, logits_adv, companion_logits, metrics)
+    return Scored(loss, logits_adv, extra_logits, metrics)

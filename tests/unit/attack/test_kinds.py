@@ -54,7 +54,7 @@ def batch(model: nn.Module, size: int = 6) -> tuple[Tensor, Tensor]:
 def run(
     kind: str, model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, epsilon: float, seed: int = 0
 ) -> Tensor:
-    threat = Threat(norm, epsilon, step_size=1.0, steps=1)
+    threat = Threat(norm, epsilon)
     options = OPTIONS[kind] | ({"step_size": epsilon / 3} if kind.endswith("pgd") else {})
     return attack_function(kind)(model, images, labels, threat, torch.Generator().manual_seed(seed), **options)
 
@@ -84,7 +84,7 @@ def test_adversarial_images_lie_in_box_and_ball(kind: str, norm: Norm) -> None:
     assert x_adv.shape == images.shape
     assert not x_adv.requires_grad
     assert 0 <= float(x_adv.min()) <= float(x_adv.max()) <= 1
-    size = float(Threat(norm, 1.0, 1.0, 1).size(images, x_adv).max())
+    size = float(Threat(norm, 1.0).size(images, x_adv).max())
     if kind == "clean":
         assert size == 0
     elif kind in BOUNDED:
@@ -178,7 +178,7 @@ def test_autoattack_returns_misclassified_images_untouched() -> None:
 def test_an_image_once_fooled_stays_fooled_by_further_restarts() -> None:
     model = build()
     images, labels = batch(model, 40)
-    threat = Threat("linf", 0.015, 1.0, 1)
+    threat = Threat("linf", 0.015)
     fooled = []
     for restarts in (1, 2, 5):
         generator = torch.Generator().manual_seed(0)

@@ -53,7 +53,7 @@ def twin_of_the_global_stream() -> torch.Generator:
 
 
 def solve(model: nn.Module, images: Tensor, labels: Tensor, **options: float) -> Tensor:
-    return cw(model, images, labels, Threat("l2", 0.0, 1.0, 1), torch.Generator(), **options)  # type: ignore[arg-type]
+    return cw(model, images, labels, Threat("l2", 0.0), torch.Generator(), **options)  # type: ignore[arg-type]
 
 
 def fooled(model: nn.Module, x_adv: Tensor, labels: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def fooled(model: nn.Module, x_adv: Tensor, labels: Tensor) -> Tensor:
 
 
 def test_fgsm_equals_torchattacks(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    ours = fgsm(model, images, labels, Threat("linf", 8 / 255, 1.0, 1), torch.Generator())
+    ours = fgsm(model, images, labels, Threat("linf", 8 / 255), torch.Generator())
     theirs = torchattacks.FGSM(model, eps=8 / 255)(images, labels)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
@@ -73,7 +73,7 @@ def test_linf_pgd_equals_torchattacks_from_the_same_start(
 ) -> None:
     twin = twin_of_the_global_stream()
     theirs = torchattacks.PGD(model, eps=8 / 255, alpha=2 / 255, steps=10, random_start=random_start)(images, labels)
-    ours = pgd(model, images, labels, Threat("linf", 8 / 255, 1.0, 1), twin, random_start=random_start)
+    ours = pgd(model, images, labels, Threat("linf", 8 / 255), twin, random_start=random_start)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 
 
@@ -83,7 +83,7 @@ def test_l2_pgd_equals_torchattacks_from_the_same_start(
 ) -> None:
     twin = twin_of_the_global_stream()
     theirs = torchattacks.PGDL2(model, eps=128 / 255, alpha=0.2, steps=10, random_start=random_start)(images, labels)
-    threat = Threat("l2", 128 / 255, 1.0, 1)
+    threat = Threat("l2", 128 / 255)
     ours = pgd(model, images, labels, threat, twin, step_size=0.2, steps=10, random_start=random_start)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
 

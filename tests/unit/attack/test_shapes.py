@@ -61,7 +61,7 @@ def test_both_kinds_attack_images_of_any_shape_with_windows_inside_them(
     kind: str, norm: Norm, shape: tuple[int, int], few_queries: list[int]
 ) -> None:
     model, images = net(*shape), torch.rand(3, 3, *shape, generator=torch.Generator().manual_seed(1))
-    labels, threat = model(images).argmax(1), Threat(norm, EPSILON[norm], step_size=1.0, steps=1)
+    labels, threat = model(images).argmax(1), Threat(norm, EPSILON[norm])
     x_adv = attack_function(kind)(model, images, labels, threat, torch.Generator().manual_seed(0))
     assert len(few_queries) >= QUERIES  # so that Square ran
     assert min(few_queries) >= 0

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stages.core.job.once import SECONDS_TO_NOTE, once
+from stages.core.job.stage import Job
 from tests.conftest import ROOT
 from tests.unit.interrupting import EndOfProcess, end_at
 
@@ -24,23 +26,26 @@ NAMES = ("model", "history", "manifest")
 ASKED = """
 import sys, time
 from pathlib import Path
+import torch
 from stages.core.job.once import once
+from stages.core.job.stage import Job
 
 folder = Path(sys.argv[1])
-outputs = {name: folder / "out" / name for name in ("model", "history", "manifest")}
+outputs = {name: folder / "out" / name for name in ("model", "history")}
+job = Job(folder / "out" / "manifest", [], {}, {}, outputs, 0, torch.device("cpu"))
 
 def work():
     time.sleep(0.2)
-    for path in outputs.values():
+    for path in job.files().values():
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"made by {sys.argv[2]}")
     print("worked", flush=True)
 
-once(folder / "resume", "key", outputs, 0.0, work)
+once(job, folder / "resume", 0.0, work)
 """
 
 
-class Job:
+class Asked:
     """A job that counts how often it is worked on; every time it writes something else."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,16 +59,20 @@ class Job:
             path.write_text(f"{name} {self.times}")
 
     def ask(self, planned_at: float = 0.0, key: str = "key") -> None:
-        once(self.resume, key, self.outputs, planned_at, self.work)
+        once(self.job(key), self.resume, planned_at, self.work)
+
+    def job(self, key: str = "key") -> Job:
+        made = {name: path for name, path in self.outputs.items() if name != "manifest"}
+        return Job(self.outputs["manifest"], [], {"key": key}, {}, made, 0, torch.device("cpu"))
 
     def read(self) -> list[str]:
         return [path.read_text() for path in self.outputs.values()]
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(tmp_path: Path) -> Asked:
     """A job that was done once."""
-    job = Job(tmp_path)
+    job = Asked(tmp_path)
     job.ask()
     assert job.times == 1
     return job
@@ -78,7 +87,7 @@ def delete(outputs: dict[str, Path]) -> None:
 @pytest.mark.parametrize("deleted", [True, False])
 @pytest.mark.parametrize("seconds", [-60, SECONDS_TO_NOTE / 2])
 def test_a_job_asked_for_before_its_end_can_have_been_noted_is_not_done_again_and_its_outputs_come_back(
-    job: Job, seconds: float, deleted: bool
+    job: Asked, seconds: float, deleted: bool
 ) -> None:
     if deleted:
         delete(job.outputs)
@@ -87,7 +96,7 @@ def test_a_job_asked_for_before_its_end_can_have_been_noted_is_not_done_again_an
 
 
 @pytest.mark.parametrize("planned_at", [time.time() + 3600, NEVER], ids=["in an hour", "never"])
-def test_a_job_asked_for_after_it_was_finished_is_done_again_and_then_taken_anew(job: Job, planned_at: float) -> None:
+def test_a_job_asked_for_after_it_was_finished_is_done_again_and_then_taken_anew(job: Asked, planned_at: float) -> None:
     job.ask(planned_at)
     assert (job.times, job.read()) == (2, [f"{name} 2" for name in NAMES])
     delete(job.outputs)
@@ -118,18 +127,18 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_outputs_that_are_not_as_they_were_finished_are_made_again(job: Job, name: str) -> None:
+def test_outputs_that_are_not_as_they_were_finished_are_made_again(job: Asked, name: str) -> None:
     DAMAGE[name](job.resume / "finished" / "record.json")
     job.ask()
     assert (job.times, job.read()) == (2, [f"{name} 2" for name in NAMES])
 
 
-def test_outputs_of_other_settings_inputs_or_code_are_never_taken(job: Job) -> None:
+def test_outputs_of_other_settings_inputs_or_code_are_never_taken(job: Asked) -> None:
     job.ask(key="another")
     assert job.times == 2
 
 
-def test_finished_outputs_outlive_a_change_of_the_files_that_replace_them(job: Job) -> None:
+def test_finished_outputs_outlive_a_change_of_the_files_that_replace_them(job: Asked) -> None:
     for path in job.outputs.values():
         path.with_suffix(".new").write_text("another")
         path.with_suffix(".new").replace(path)
@@ -139,7 +148,7 @@ def test_finished_outputs_outlive_a_change_of_the_files_that_replace_them(job: J
 
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_outputs_are_taken_in_their_order_so_that_the_manifest_comes_last(
-    job: Job, call: int, monkeypatch: pytest.MonkeyPatch
+    job: Asked, call: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delete(job.outputs)
     end_at(monkeypatch, os, "link", call)
@@ -151,7 +160,7 @@ def test_outputs_are_taken_in_their_order_so_that_the_manifest_comes_last(
 
 
 def test_outputs_that_are_there_are_never_missing_while_they_are_taken(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another job's main process may be looking at them."""
     link, there = os.link, []
@@ -171,14 +180,14 @@ def no_links(source: Path, target: Path) -> None:
 
 def test_on_a_file_system_without_links_outputs_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    job = Job(tmp_path)
+    job = Asked(tmp_path)
     job.ask()
     delete(job.outputs)
     job.ask()
     assert (job.times, job.read()) == (1, [f"{name} 1" for name in NAMES])
 
 
-def test_a_copy_that_is_cut_leaves_no_half_output(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_is_cut_leaves_no_half_output(job: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(source: Path, target: Path) -> None:
         Path(target).write_bytes(source.read_bytes()[:3])
         raise EndOfProcess
@@ -192,7 +201,7 @@ def test_a_copy_that_is_cut_leaves_no_half_output(job: Job, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_saved_states_are_gone_at_the_end(job: Job, taken: bool) -> None:
+def test_saved_states_are_gone_at_the_end(job: Asked, taken: bool) -> None:
     for name in ("state.pt", "attack-pgd.pt", ".state.pt.half"):
         (job.resume / name).write_text("")
     job.ask(0.0 if taken else NEVER)
@@ -201,7 +210,7 @@ def test_saved_states_are_gone_at_the_end(job: Job, taken: bool) -> None:
 
 
 def test_an_error_keeps_the_saved_state_and_nothing_counts_as_finished(tmp_path: Path) -> None:
-    job = Job(tmp_path)
+    job = Asked(tmp_path)
     (tmp_path / "resume").mkdir()
     (tmp_path / "resume" / "state.pt").write_text("saved")
 
@@ -210,7 +219,7 @@ def test_an_error_keeps_the_saved_state_and_nothing_counts_as_finished(tmp_path:
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011
-        once(job.resume, "key", job.outputs, 0.0, failing)
+        once(job.job(), job.resume, 0.0, failing)
     assert [path.name for path in job.resume.iterdir()] == ["state.pt"]
     job.ask()
     assert job.times == 2

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.core.images.perturb import evaluating, perturb, without_parameter_gradients
-from stages.core.images.threat import Norm, Start, Threat
+from stages.core.images.search import Search, Start
+from stages.core.images.threat import Norm, Threat
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def test_perturb_ascends_the_loss_of_every_image(
     model: nn.Module, images: Tensor, labels: Tensor, norm: Norm, start: Start
 ) -> None:
-    threat = Threat(norm, 0.05 if norm == "linf" else 0.5, 0.02 if norm == "linf" else 0.2, 8, start)
-    x_adv = perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, seeded())
+    threat, search = Threat(norm, 0.05 if norm == "linf" else 0.5), Search(0.02 if norm == "linf" else 0.2, 8, start)
+    x_adv = perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, search, seeded())
     assert bool((losses(model, x_adv, labels) > losses(model, images, labels)).all())
     assert float(threat.size(images, x_adv).max()) <= threat.epsilon + 1e-6
     assert 0 <= float(x_adv.min()) <= float(x_adv.max()) <= 1
@@ -66,7 +67,8 @@ def test_more_steps_ascend_further(model: nn.Module, images: Tensor, labels: Ten
                 model,
                 images,
                 lambda z: F.cross_entropy(z, labels, reduction="none"),
-                Threat("linf", 0.1, 0.005, steps, "none"),
+                Threat("linf", 0.1),
+                Search(0.005, steps, "none"),
                 seeded(),
             ),
             labels,
@@ -80,7 +82,8 @@ def test_perturb_solves_a_linear_model_exactly(images: Tensor) -> None:
     weights = torch.randn(192, 2, generator=seeded(2))
     linear = nn.Sequential(nn.Flatten(), nn.Linear(192, 2, bias=False))
     linear[1].weight.data = weights.T.clone()
-    x_adv = perturb(linear, images, lambda z: z[:, 0] - z[:, 1], Threat("linf", 0.03, 0.01, 5, "none"), seeded())
+    threat, search = Threat("linf", 0.03), Search(0.01, 5, "none")
+    x_adv = perturb(linear, images, lambda z: z[:, 0] - z[:, 1], threat, search, seeded())
     best = (images + 0.03 * (weights[:, 0] - weights[:, 1]).sign().view(1, 3, 8, 8)).clamp(0, 1)
     torch.testing.assert_close(x_adv, best, rtol=0, atol=1e-6)
 
@@ -94,7 +97,8 @@ def test_perturb_leaves_the_model_as_it_found_it(model: nn.Module, images: Tenso
         model,
         images,
         lambda z: F.cross_entropy(z, labels, reduction="none"),
-        Threat("linf", 0.05, 0.02, 3),
+        Threat("linf", 0.05),
+        Search(0.02, 3),
         seeded(),
     )
     assert [module.training for module in model.modules()] == modes
@@ -108,8 +112,8 @@ def test_perturb_leaves_the_model_as_it_found_it(model: nn.Module, images: Tenso
 
 def test_perturb_works_inside_no_grad(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     def search() -> Tensor:
-        threat = Threat("linf", 0.05, 0.02, 3)
-        return perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, seeded())
+        threat, search = Threat("linf", 0.05), Search(0.02, 3)
+        return perturb(model, images, lambda z: F.cross_entropy(z, labels, reduction="none"), threat, search, seeded())
 
     with torch.no_grad():
         inside = search()
@@ -117,14 +121,16 @@ def test_perturb_works_inside_no_grad(model: nn.Module, images: Tensor, labels: 
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_epsilon_zero_returns_the_images(model: nn.Module, images: Tensor, norm: Norm) -> None:
-    assert torch.equal(perturb(model, images, lambda z: z[:, 0], Threat(norm, 0.0, 0.1, 5), seeded()), images)
+def test_epsilon_zero_returns_the_images_and_draws_nothing(model: nn.Module, images: Tensor, norm: Norm) -> None:
+    generator = seeded()
+    assert torch.equal(perturb(model, images, lambda z: z[:, 0], Threat(norm, 0.0), Search(0.1, 5), generator), images)
+    assert torch.equal(generator.get_state(), seeded().get_state())
 
 
 def test_an_image_is_perturbed_alike_alone_and_in_a_batch(model: nn.Module, images: Tensor) -> None:
-    threat = Threat("l2", 0.5, 0.1, 5, "none")
-    together = perturb(model, images, lambda z: z[:, 0], threat, seeded())
-    alone = torch.cat([perturb(model, image[None], lambda z: z[:, 0], threat, seeded()) for image in images])
+    threat, search = Threat("l2", 0.5), Search(0.1, 5, "none")
+    together = perturb(model, images, lambda z: z[:, 0], threat, search, seeded())
+    alone = torch.cat([perturb(model, image[None], lambda z: z[:, 0], threat, search, seeded()) for image in images])
     torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
 
 

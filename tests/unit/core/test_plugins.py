@@ -212,14 +212,14 @@ def test_an_objective_says_it_in_either_form(folder: Path, form: str, said: bool
     assert Method.model_validate({"objective": "faulty"}).adversarial() is said
 
 
-@pytest.mark.parametrize("returned", ["Scored(loss, logits, None)", "Scored(loss, logits, companion_logits=None)"])
+@pytest.mark.parametrize("returned", ["Scored(loss, logits, None)", "Scored(loss, logits, extra_logits=None)"])
 @pytest.mark.parametrize("method", [{"lsp": {}}, {"augmentation": "augmix"}])
-def test_an_objective_without_companion_logits_is_refused_where_they_are_needed(
+def test_an_objective_without_extra_logits_is_refused_where_they_are_needed(
     folder: Path, returned: str, method: dict[str, Any]
 ) -> None:
     (folder / "faulty.py").write_text(f"ADVERSARIAL = False\n{HEAD}): return {returned}\n")
     assert Method.model_validate({"objective": "faulty"}).resolved()
-    with pytest.raises(PluginError, match=r"faulty\.py returns no companion logits, .* `score_companions"):
+    with pytest.raises(PluginError, match=r"faulty\.py returns no extra logits, .* `forwards"):
         Method.model_validate({"objective": "faulty", **method}).resolved()
 
 

@@ -25,7 +25,7 @@ from stages.core.files import (
     write_text,
 )
 from stages.core.images.split import held_out_mask
-from stages.core.job.stage import load_settings, one_line_errors, parser, recorded
+from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 
 CPU = torch.device("cpu")
 
@@ -110,7 +110,7 @@ def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert caught.value is error
 
 
-def record(folder: Path, **changes: Any) -> Any:
+def asked(folder: Path, **changes: Any) -> Job:
     arguments: dict[str, Any] = {
         "modules": ["stages.train.schedule"],
         "settings": {"lr": 0.1},
@@ -119,7 +119,29 @@ def record(folder: Path, **changes: Any) -> Any:
         "seed": 4,
         "device": CPU,
     }
-    return recorded(folder / "manifest.json", **{**arguments, **changes})
+    return Job(folder / "manifest.json", **{**arguments, **changes})
+
+
+def record(folder: Path) -> Any:
+    return recorded(asked(folder))
+
+
+def test_a_job_s_key_hangs_on_all_that_its_result_hangs_on_and_not_on_where_its_files_are(tmp_path: Path) -> None:
+    for name, text in (("input", "given"), ("copy", "given"), ("other", "another")):
+        (tmp_path / name).write_text(text)
+    key = asked(tmp_path).key
+    elsewhere = {"inputs": {"there": tmp_path / "copy"}, "outputs": {"one": tmp_path / "three"}}
+    assert asked(tmp_path, **elsewhere).key == key
+    changes: list[dict[str, Any]] = [
+        {"settings": {"lr": 0.2}},
+        {"inputs": {"there": tmp_path / "other"}},
+        {"inputs": {"here": tmp_path / "input"}},
+        {"modules": ["stages.train.state"]},
+        {"seed": 5},
+        {"device": torch.device("cuda")},
+    ]
+    assert len({key, *(asked(tmp_path, **change).key for change in changes)}) == 1 + len(changes)
+    assert asked(tmp_path, device=torch.device("cuda", 1)).key == asked(tmp_path, device=torch.device("cuda")).key
 
 
 def test_a_manifest_says_settings_inputs_outputs_code_seed_versions_device_and_facts(tmp_path: Path) -> None:

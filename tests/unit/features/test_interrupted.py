@@ -12,6 +12,7 @@ from torch import Tensor
 import stages.features.pretrain as training
 from stages.core.artifacts import ImageSet
 from stages.core.config.moco import Moco
+from stages.core.job import epochs
 from stages.core.job.interrupt import Interrupted, interruptible
 from stages.features import state as state_module
 from stages.features import step as step_module
@@ -35,8 +36,8 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int]]] = {
     "the queue": (training.Queue, "push", 5, (1, 2)),
     "between training and measurement": (training, "mean_loss", 2, (1, STEPS)),
     "in the last measurement": (training, "knn_accuracy", -1, (EPOCHS - 1, STEPS)),
-    "saving": (state_module, "save_state", 2, (2, 0)),
-    "the end of the last epoch": (state_module, "save_state", EPOCHS, (EPOCHS, 0)),
+    "saving": (epochs, "save_state", 2, (2, 0)),
+    "the end of the last epoch": (epochs, "save_state", EPOCHS, (EPOCHS, 0)),
 }
 
 
@@ -108,7 +109,7 @@ def test_a_run_that_every_attempt_brings_one_step_further_ends_as_if_it_had_neve
 def test_interrupted_before_any_line_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     """Each line of the loop, a step and the state, at the last time that it runs."""
     settings = Moco(**{**SMALL, "epochs": 2, "batch_size": 28}, monitor_epochs=2)
-    modules = (training, step_module, state_module)
+    modules = (training, step_module, state_module, epochs)
     with signal_at_line(0, *modules) as lines:
         expected = everything(run(settings, tmp_path / "whole.pt"))
     restored = 0
@@ -153,7 +154,7 @@ def test_a_killed_process_loses_no_more_than_the_time_between_saves(
     whole: dict[str, Any],
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(training, "saving", partial(training.saving, every=every))
+        patch.setattr(epochs, "saving", partial(epochs.saving, every=every))
         end_at(patch, training, "train_step", 2 * STEPS + 2)
         with pytest.raises(EndOfProcess):
             run(VARIANTS["split"], tmp_path / "state.pt")

@@ -161,14 +161,13 @@ def test_the_queue_is_cut_to_half_the_images_with_a_line_and_unlabelled_images_c
     assert (facts["images"], facts["queue"]) == (42, 21)
 
 
-def test_an_epoch_uses_no_image_twice_and_drops_the_incomplete_batch() -> None:
-    settings = Moco(**{**TINY, "jitter_probability": 0.0})
-    images = random_images(28, 0).images
-    state = training.begin(settings, 0, images)
+def test_an_epoch_uses_no_image_twice_and_drops_the_incomplete_batch(tmp_path: Path) -> None:
+    settings = Moco(**{**TINY, "jitter_probability": 0.0, "epochs": 1})
+    images = random_images(28, 0)
     seen: list[Tensor] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "train_step", lambda _s, _state, batch: seen.append(batch) or torch.zeros(()))
-        training.train_epoch(settings, state, images, 0.1, lambda: None)
+        training.pretrain(settings, 0, images, images, None, tmp_path / "state.pt", "run")
     assert [len(batch) for batch in seen] == [8, 8, 8]
     assert len(torch.cat(seen).flatten(1).unique(dim=0)) == 24
 

@@ -1,4 +1,4 @@
-"""What a method's parts give each other: companions' logits from the objective to the terms that build on them."""
+"""What a method's parts give each other: logits from the objective to the terms that build on them."""
 
 from dataclasses import replace
 
@@ -9,19 +9,20 @@ from torch import nn
 from stages.core.config.method import Method
 from stages.core.config.plugins import Plugin
 from stages.core.errors import ConfigError
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.train import compose
 from stages.train.batch import Augmented, Context, Scored, Targets
 
 
 @pytest.mark.parametrize("chosen", [{"lsp": {"m": 2}}, {"augmentation": "augmix"}])
-def test_an_objective_that_returns_no_companion_logits_is_named_in_its_first_step(
+def test_an_objective_that_returns_no_extra_logits_is_named_in_its_first_step(
     chosen: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score = compose.plugin_function("objectives", Plugin(name="ce"))
 
     def forgetful(*given: object) -> Scored:
-        return replace(score(*given), companion_logits=None)
+        return replace(score(*given), extra_logits=None)
 
     monkeypatch.setattr(compose, "plugin_function", lambda kind, component: forgetful)
     images, labels = torch.rand(4, 3, 2, 2), torch.arange(4)
@@ -30,14 +31,12 @@ def test_an_objective_that_returns_no_companion_logits_is_named_in_its_first_ste
         near = compose.Neighborhood(torch.stack([images, images], dim=1), torch.full((4, 2), 0.5))
     else:
         views = (images, images)
-    with pytest.raises(
-        ConfigError, match=r"objectives/ce\.py returns no companion logits, .*score_companions"
-    ) as caught:
+    with pytest.raises(ConfigError, match=r"objectives/ce\.py returns no extra logits, .*`forwards") as caught:
         compose.method_loss(
             nn.Sequential(nn.Flatten(), nn.Linear(12, 4)),
             Augmented(images, Targets(labels), views, lambda logits: logits[0].sum()),
             near,
             Method.model_validate(chosen),
-            Context(Threat("linf", 0.0, 0.1, 1), torch.Generator()),
+            Context(Threat("linf", 0.0), Search(0.1, 1), torch.Generator()),
         )
     assert "\n" not in str(caught.value)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from stages.core.config.method import Method
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.train.batch import Augmented, Batch, Context, Targets, forwards
 from stages.train.compose import Neighborhood, method_loss
@@ -58,7 +59,7 @@ def test_running_statistics_follow_the_forwards_in_the_order_chosen(
         lambda chosen, given: seen.append(given[0].detach().clone()) if chosen.training else None
     )
     hood = Neighborhood(neighbors, torch.full((BATCH, M), 1 / M, dtype=torch.float64))
-    context = Context(Threat("linf", 0.1, 0.05, 2), torch.Generator().manual_seed(3), net().eval())
+    context = Context(Threat("linf", 0.1), Search(0.05, 2), torch.Generator().manual_seed(3), net().eval())
     targets = Targets(torch.arange(BATCH) % CLASSES)
     loss, metrics = method_loss(model, Augmented(images, targets), hood, method, context)
     assert calls == [0], "the inner attack comes before every training forward"
@@ -72,14 +73,14 @@ def test_running_statistics_follow_the_forwards_in_the_order_chosen(
     assert loss.requires_grad
 
 
-@pytest.mark.parametrize("companions_first", [False, True])
-def test_each_group_gets_its_own_logits_whatever_the_order(companions_first: bool) -> None:
+@pytest.mark.parametrize("extras_first", [False, True])
+def test_each_group_gets_its_own_logits_whatever_the_order(extras_first: bool) -> None:
     model, images, others = net().eval(), pictures(BATCH, seed=1), pictures(5, seed=2)
-    batch = Batch(images, Targets(torch.zeros(BATCH)), others, companions_first)
-    (first, second), companion_logits = forwards(model, batch, images, 1 - images)
-    for found, given in ((first, images), (second, 1 - images), (companion_logits, others)):
+    batch = Batch(images, Targets(torch.zeros(BATCH)), others, extras_first)
+    (first, second), extra_logits = forwards(model, batch, images, 1 - images)
+    for found, given in ((first, images), (second, 1 - images), (extra_logits, others)):
         assert torch.equal(found, model(given))
-    alone = Batch(images, Targets(torch.zeros(BATCH)), None, companions_first)
+    alone = Batch(images, Targets(torch.zeros(BATCH)), None, extras_first)
     assert forwards(model, alone, images)[1] is None
 
 

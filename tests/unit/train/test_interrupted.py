@@ -11,6 +11,7 @@ import torch
 from stages.core.config.method import TrainSettings
 from stages.core.errors import DivergenceError
 from stages.core.images.split import held_out_mask
+from stages.core.job import epochs
 from stages.core.job.interrupt import Interrupted, interruptible
 from stages.train import loop, measure
 from stages.train import state as state_module
@@ -43,10 +44,11 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int] | None]] = {
     "in the measurements": (loop, "_measure", 2, (1, STEPS)),
     "in a measurement: attack": (measure, "perturb", 3, None),
     "the last measurement of an epoch": (loop, "_accuracy", 4, None),
-    "the end of an epoch": (loop, "_finish", 2, (2, 0)),
-    "saving": (state_module, "save_state", 2, (2, 0)),
-    "after saving": (loop, "_line", 1, (1, 0)),
-    "the end of the last epoch": (loop, "_line", EPOCHS, (EPOCHS, 0)),
+    "the end of an epoch": (TrainState, "finish", 2, (2, 0)),
+    "selecting": (loop, "_select", 2, (2, 0)),
+    "saving": (epochs, "save_state", 2, (2, 0)),
+    "after saving": (epochs, "said", 1, (1, 0)),
+    "the end of the last epoch": (epochs, "said", EPOCHS, (EPOCHS, 0)),
 }
 
 
@@ -97,7 +99,7 @@ def test_a_run_that_every_attempt_brings_one_step_further_ends_as_if_it_had_neve
 def test_interrupted_before_any_line_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     """Each line of the loop and of the state, at the last time that it runs."""
     chosen = settings(AT, epochs=2, batch_size=IMAGES, monitor=1, selection="best_robust")
-    modules = (loop, state_module)
+    modules = (loop, state_module, epochs)
     with signal_at_line(0, *modules) as lines:
         expected = everything(run(chosen, inputs(), tmp_path / "whole.pt"))
     restored = 0
@@ -144,7 +146,7 @@ def test_a_killed_process_loses_no_more_than_the_time_between_saves(
 ) -> None:
     name = "lsp+, onecycle, best_robust"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "saving", partial(loop.saving, every=every))
+        patch.setattr(epochs, "saving", partial(epochs.saving, every=every))
         end_at(patch, loop, "method_loss", 2 * STEPS + 2)
         with pytest.raises(EndOfProcess):
             run(RUNS[name], given(RUNS[name]), tmp_path / "state.pt")

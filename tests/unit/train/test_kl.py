@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.train.batch import Batch, Context, Targets
 from stages.train.kl import per_example_kl, perturb_by_kl
@@ -40,7 +41,7 @@ def test_the_search_raises_the_kl_of_every_image_inside_the_ball() -> None:
         model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), nn.Linear(5, CLASSES)).double()
     images = torch.rand(BATCH, 3, 2, 2, generator=stream(1), dtype=torch.float64)
     batch = Batch(images, Targets(torch.zeros(BATCH).long()))
-    found = perturb_by_kl(model, batch, Context(Threat("linf", 0.1, 0.03, 10), stream(2)))
+    found = perturb_by_kl(model, batch, Context(Threat("linf", 0.1), Search(0.03, 10), stream(2)))
     started = (images + 0.001 * torch.randn(images.shape, generator=stream(3))).clamp(0, 1)
     with torch.no_grad():
         raised, at_start = (per_example_kl(model(images), model(x)) for x in (found, started))

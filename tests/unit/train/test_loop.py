@@ -132,7 +132,7 @@ def test_selection_keeps_the_first_epoch_that_is_best_among_the_candidates(
     weights: list[Tensor] = []
     masks: list[Tensor] = []
 
-    def scripted(model: nn.Module, images: ImageSet, mask: Tensor, threat: Any) -> Accuracy:
+    def scripted(model: nn.Module, images: ImageSet, mask: Tensor, *attack: Any) -> Accuracy:
         weights.append(model.head.weight.detach().clone())  # type: ignore[union-attr, operator]
         masks.append(mask)
         return Accuracy(0.5, scores[len(weights) - 1])
@@ -197,17 +197,18 @@ def test_too_few_images_for_a_batch_are_refused(tmp_path: Path) -> None:
 
 
 def test_epsilon_and_step_grow_linearly_over_the_ramp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, threats = loop.method_loss, []
+    original, threats, searches = loop.method_loss, [], []
 
     def spy(*arguments: Any) -> Any:
         threats.append(arguments[-1].threat)
+        searches.append(arguments[-1].search)
         return original(*arguments)
 
     monkeypatch.setattr(loop, "method_loss", spy)
     ramp = {"epsilon": 0.1, "step_size": 0.05, "steps": 1, "ramp_epochs": 2}
     run(settings(AT, monitor=0, epochs=3, attack=ramp), inputs(), tmp_path / "state.pt")
     assert [threat.epsilon for threat in threats[::3]] == pytest.approx([0.05, 0.1, 0.1])
-    assert [threat.step_size for threat in threats[::3]] == pytest.approx([0.025, 0.05, 0.05])
+    assert [search.step_size for search in searches[::3]] == pytest.approx([0.025, 0.05, 0.05])
 
 
 def test_the_history_s_loss_is_the_mean_over_images_and_its_lr_the_epoch_s(

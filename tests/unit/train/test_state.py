@@ -9,7 +9,7 @@ from torch import nn
 from stages.core.config.recipe import Recipe
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
-from stages.train.training_set import RandomStreams
+from stages.train.streams import RandomStreams
 
 KEY = "this run"
 
@@ -27,7 +27,7 @@ def save(path: Path) -> bytes:
     state.model(torch.ones(2, 20)).sum().backward()
     state.optimizer.step()
     state.epoch, state.history = 2, [{"epoch": 1.0}, {"epoch": 2.0}]
-    state.current_epoch = Epoch(torch.tensor([2, 0, 1]), 0.25, seconds=1.5)
+    state.current_epoch = Epoch(torch.tensor([2, 0, 1]), step=2, lr=0.25, seconds=1.5)
     for loss in (3.0, 5.0):
         state.current_epoch.add({"loss": torch.tensor(loss)}, 2)
     state.keep_best(0.5)
@@ -55,7 +55,7 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
 
 
 def test_an_epoch_s_metrics_are_means_over_images() -> None:
-    epoch = Epoch(torch.arange(5), 0.1)
+    epoch = Epoch(torch.arange(5), lr=0.1)
     epoch.add({"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)}, 4)
     epoch.add({"loss": torch.tensor(6.0), "accuracy": torch.tensor(1.0)}, 1)
     assert epoch.means() == pytest.approx({"loss": (4 * 1.0 + 6.0) / 5, "accuracy": (4 * 0.5 + 1.0) / 5})

@@ -7,11 +7,14 @@ import torch
 from stages.core.artifacts import Structure
 from stages.core.config.data import Augment
 from stages.core.config.method import Method
+from stages.core.images.pixels import to_unit
+from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.train.batch import Augmented
 from stages.train.compose import Neighborhood
 from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
-from stages.train.training_set import RandomStreams, TrainingSet, to_unit
+from stages.train.streams import RandomStreams
+from stages.train.training_set import TrainingSet
 from tests.unit.train.small_training import CLASSES, IMAGES, M, fresh_net, numbers, picture_set
 
 
@@ -44,14 +47,14 @@ def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images
 
 def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> None:
     model, images = fresh_net(), picture_set(30, 3)
-    threat = Threat("linf", 0.0, 0.1, 2)
+    threat = Threat("linf", 0.0)
     with torch.no_grad():
         right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
-    assert measure_accuracy(model, images.images, images.labels, threat, 0) == Accuracy(
+    assert measure_accuracy(model, images.images, images.labels, threat, Search(0.1, 2), 0) == Accuracy(
         pytest.approx(float(right)), pytest.approx(float(right))
     )
-    strong = Threat("linf", 1.0, 0.3, 10)
-    assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
+    strong = Threat("linf", 1.0)
+    assert measure_accuracy(model, images.images, images.labels, strong, Search(0.3, 10), 0).robust < float(right)
 
 
 def test_measuring_changes_no_weight_mode_gradient_or_random_stream() -> None:
@@ -61,7 +64,7 @@ def test_measuring_changes_no_weight_mode_gradient_or_random_stream() -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modes, stream = [module.training for module in model.modules()], torch.get_rng_state()
     for _ in range(2):
-        measure_accuracy(model, images.images, images.labels, Threat("linf", 0.1, 0.05, 2), 0)
+        measure_accuracy(model, images.images, images.labels, Threat("linf", 0.1), Search(0.05, 2), 0)
         measure_lsp_loss(model, picture_set(IMAGES, 0).images, torch.arange(9), companions())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert [module.training for module in model.modules()] == modes

@@ -11,10 +11,10 @@ from torch import nn
 from stages.core.config.data import Augment
 from stages.core.config.method import TrainSettings
 from stages.core.images.augment import crop_flip
+from stages.core.images.pixels import to_unit
 from stages.train import loop
 from stages.train.lsp import lsp_term
 from stages.train.measure import measure_training_lsp_loss, measuring_steps
-from stages.train.training_set import to_unit
 from tests.unit.train.small_training import (
     AT,
     IMAGES,
