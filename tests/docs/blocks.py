@@ -18,7 +18,7 @@ NAMED = re.compile(r"# (\S+\.(?:py|yaml))\n")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its page, the line it begins at, its language, its text, and the file that its first line names."""
+    """A fenced block: its page, the line it begins at, its language and its text."""
 
     page: Path
     line: int
@@ -55,12 +55,10 @@ def blocks(language: str = "") -> list[Block]:
 
 def extensions() -> list[Extension]:
     """Every file with the first stanza that stands below it."""
+    files = [block for block in blocks("python") if block.file]
     return [
-        Extension(
-            block, next(later for later in blocks("yaml") if later.page == block.page and later.line > block.line)
-        )
-        for block in blocks("python")
-        if block.file
+        Extension(file, next(other for other in blocks("yaml") if other.page == file.page and other.line > file.line))
+        for file in files
     ]
 
 
@@ -76,6 +74,9 @@ def scripts() -> dict[Path, list[Block]]:
 
 
 def commands(block: Block) -> list[str]:
-    """The commands of a console block, continued lines joined and comments left out."""
+    """The commands of a console block: lines joined, comments left out, variables that the page exports filled in."""
     joined = re.sub(r"\\\n\s*", "", block.text)
-    return [re.split(r"\s+# ", line[2:])[0].strip() for line in joined.splitlines() if line.startswith("$ ")]
+    lines = [re.split(r"\s+# ", line[2:])[0].strip() for line in joined.splitlines() if line.startswith("$ ")]
+    exported = dict(re.findall(r"^\$ export (\w+)=(\S+)", block.page.read_text(encoding="utf-8"), re.MULTILINE))
+    filled = [re.sub(r"\$(\w+)", lambda name: exported.get(name[1], name[0]), line) for line in lines]
+    return [command for line in filled for command in line.split(" && ")]

@@ -1,4 +1,4 @@
-"""What docs/extending.md adds - an objective, an attack, an augmentation, a source - is planned and run as it stands."""
+"""An objective, an attack, an augmentation and a source are run as docs/extending.md adds them."""
 
 import csv
 
