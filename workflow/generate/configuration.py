@@ -63,7 +63,7 @@ PLUGINS = """## Plug-ins
 
 A plug-in is a file, and its function's keyword-only arguments are its settings ([extending](extending.md)). An
 objective or an augmentation is named with its settings, `objective: {name: trades, beta: 6}`; an attack's go under
-`options`.
+`options`. A config may write hyphens where a file has underscores.
 """
 LIMITS = {
     "minimum": "≥",
@@ -140,12 +140,12 @@ def _plugins() -> Iterator[str]:
         rows: list[tuple[str, ...]] = []
         for name in known(kind):
             source = (ROOT / file_name(kind, name)).read_text(encoding="utf-8")
-            rows.append((f"`{name}`", "", "", _summary(ast.get_docstring(ast.parse(source)))))
+            rows.append((f"`{name}`", "", "", "", _summary(ast.get_docstring(ast.parse(source)))))
             for key, setting in settings_of(kind, name).items():
-                rows.append(
-                    ("", f"`{key}`", _takes(setting.type.json_schema(), {}), f"default {_value(setting.default)}")
-                )
-        yield _table(rows, ("plug-in", "setting", "takes", "")) + "\n"
+                schema = setting.type.json_schema()
+                said = schema.get("description", "")
+                rows.append(("", f"`{key}`", _takes(schema, {}), _value(setting.default), said))
+        yield _table(rows, ("plug-in", "setting", "takes", "default", "what it is")) + "\n"
 
 
 def _takes(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
