@@ -23,18 +23,18 @@ class Moco(Section):
     """MoCo pre-training (He et al., 2020); `paper.yaml` follows its authors' CIFAR demo."""
 
     ADDED: ClassVar = {"initialization": "pytorch", "anneal_to_zero": False}
-    width: Count = 64
-    dim: Count = 128
+    width: Count = Field(64, description="channels of the encoder's first stage")
+    dim: Count = Field(128, description="dimensions of the embedding")
     head_layers: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1: linear (v1), 2: with a hidden layer (v2)")
-    epochs: Epochs = 200
-    batch_size: Batch = 512
-    lr: LearningRate = 0.06
-    momentum: BelowOne = 0.9
-    weight_decay: Fraction01 = 5e-4
-    queue: Count = 4096
-    key_momentum: BelowOne = 0.99
-    temperature: Positive = 0.1
-    symmetric: bool = False
+    epochs: Epochs = Field(200, description="passes over the images")
+    batch_size: Batch = Field(512, description="images a step; the last batch is dropped where it is not full")
+    lr: LearningRate = Field(0.06, description="of SGD, at the start of the cosine")
+    momentum: BelowOne = Field(0.9, description="of SGD")
+    weight_decay: Fraction01 = Field(5e-4, description="of SGD")
+    queue: Count = Field(4096, description="keys of earlier batches that are the negatives; at most half of the images")
+    key_momentum: BelowOne = Field(0.99, description="how slowly the key encoder follows")
+    temperature: Positive = Field(0.1, description="of InfoNCE")
+    symmetric: bool = Field(False, description="each of the two views is query once and key once")
     batch_norm: Literal["shuffle", "split"] = Field("split", description="how batch norm is kept from leaking the key")
     splits: Count = Field(8, description="groups that batch norm sees apart")
     initialization: Literal["pytorch", "torchvision"] = Field(
@@ -47,13 +47,15 @@ class Moco(Section):
     crop_scale: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = Field(
         0.2, description="least area of the random resized crop (the demo: 0.08)"
     )
-    flip: bool = True
-    jitter: tuple[NonNegative, NonNegative, NonNegative, Hue] = (0.4, 0.4, 0.4, 0.1)
-    jitter_probability: Fraction01 = 0.8
-    gray_probability: Fraction01 = 0.2
-    blur_probability: Fraction01 = 0.0
+    flip: bool = Field(True, description="horizontal flips")
+    jitter: tuple[NonNegative, NonNegative, NonNegative, Hue] = Field(
+        (0.4, 0.4, 0.4, 0.1), description="strengths of brightness, contrast, saturation and hue"
+    )
+    jitter_probability: Fraction01 = Field(0.8, description="share of the views that are jittered")
+    gray_probability: Fraction01 = Field(0.2, description="share of the views that are made gray")
+    blur_probability: Fraction01 = Field(0.0, description="share of the views that are blurred")
     knn: Count = Field(200, description="neighbors of the kNN-accuracy monitor")
-    knn_temperature: Positive = 0.1
+    knn_temperature: Positive = Field(0.1, description="of the votes of that monitor's neighbors")
     monitor_epochs: Count = Field(10, description="measure kNN accuracy every so many epochs and at the end")
 
     @model_validator(mode="after")
@@ -75,8 +77,8 @@ class Features(Section):
     moco: Moco = Moco()
     checkpoint: str | None = Field(None, description="official: path of the MoCo v2 ResNet-50 checkpoint (.pth.tar)")
     embedding: Literal["head", "backbone"] = Field("head", description="L2-normalized head output, or pooled features")
-    batch_size: Count = 512
-    seed: Seed = 0
+    batch_size: Count = Field(512, description="images embedded at a time")
+    seed: Seed = Field(0, description="of MoCo's weights, order and views")
 
     @model_validator(mode="after")
     def _needs_checkpoint(self) -> "Features":

@@ -34,10 +34,12 @@ def check_scale(norm: Norm, **radii: float) -> None:
 class InnerAttack(Section):
     """The attack inside adversarial training; its start belongs to the objective."""
 
-    norm: Norm = "linf"
-    epsilon: NonNegative = 8 / 255
-    step_size: Positive = 2 / 255
-    steps: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)] = 10
+    norm: Norm = Field("linf", description="of the ball")
+    epsilon: NonNegative = Field(8 / 255, description="radius of the ball")
+    step_size: Positive = Field(2 / 255, description="length of a step, in the same norm")
+    steps: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)] = Field(
+        10, description="steps of a search"
+    )
     ramp_epochs: CountOrZero = Field(0, description="epochs in which epsilon grows linearly to its value")
 
     @model_validator(mode="after")
@@ -53,7 +55,9 @@ class Schedule(Section):
     milestones: tuple[Count, ...] = Field(
         (75, 90), description="multistep: epochs after which lr is multiplied by gamma"
     )
-    gamma: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = 0.1
+    gamma: Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=1)] = Field(
+        0.1, description="multistep: the factor"
+    )
     pct_start: BelowOne = Field(0.25, description="onecycle: share of the steps in which lr rises to `lr`")
 
     @model_validator(mode="after")
@@ -66,12 +70,12 @@ class Schedule(Section):
 class Recipe(Section):
     """Optimizer, schedule, inner attack and model selection of a training run."""
 
-    epochs: Epochs = 100
-    batch_size: Batch = 128
+    epochs: Epochs = Field(100, description="passes over the training images")
+    batch_size: Batch = Field(128, description="images a step; a last batch of one image is left out")
     lr: LearningRate = Field(0.1, description="the highest learning rate")
-    momentum: BelowOne = 0.9
-    nesterov: bool = False
-    weight_decay: Fraction01 = 2e-4
+    momentum: BelowOne = Field(0.9, description="of SGD; onecycle cycles it between 0.85 and 0.95 instead")
+    nesterov: bool = Field(False, description="Nesterov's momentum")
+    weight_decay: Fraction01 = Field(2e-4, description="of SGD, on every parameter")
     schedule: Schedule = Schedule()
     attack: InnerAttack = InnerAttack()
     selection: Literal["last", "best_robust"] = Field(

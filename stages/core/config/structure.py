@@ -12,7 +12,7 @@ class NeighborSearch(Section):
     """Stage neighbors: the FAISS index and the search."""
 
     depth: Count = Field(32, description="neighbors kept for each image; m can be anything up to it")
-    index: Literal["exact", "ivf"] = "exact"
+    index: Literal["exact", "ivf"] = Field("exact", description="compare all images, or those of some cells")
     lists: Count = Field(1024, description="ivf: number of cells")
     probes: Count = Field(32, description="ivf: cells searched")
     extra: CountOrZero = Field(16, description="candidates beyond depth, re-ranked by exact float64 distances")
@@ -26,7 +26,7 @@ class Companions(Section):
     kind: Literal["local", "global"] = Field(
         "local", description="nearest neighbors, or random training images (Table 3)"
     )
-    m: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = 8
+    m: Annotated[int, BeforeValidator(parse_whole), Field(ge=2)] = Field(8, description="companions of an anchor")
     seed: Seed = Field(0, description="of what is drawn: global companions, permuted vectors")
     vector: Literal["distances", "uniform", "permuted"] = Field(
         "distances", description="P_x: Eq. 2; or, as controls, 1/m everywhere, or Eq. 2's entries in a random order"

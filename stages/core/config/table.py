@@ -25,8 +25,8 @@ class Choice(NamedTuple):
 class TableRow(Section):
     """One row that is named outright."""
 
-    label: str = Field(min_length=1)
-    method: MethodName
+    label: str = Field(min_length=1, description="the row's name")
+    method: MethodName = Field(description="what it shows")
     set: dict[str, Any] = Field(default_factory=dict, description="dotted setting of the method -> value")
 
 
@@ -48,8 +48,8 @@ class Table(Section):
     paper: Annotated[int, Field(ge=1, le=7)] | None = Field(
         None, description="the table of the paper whose numbers stand beside ours, where `datasets.*.paper` names a set"
     )
-    title: str = ""
-    datasets: list[Name] = Field(min_length=1)
+    title: str = Field("", description="its caption")
+    datasets: list[Name] = Field(min_length=1, description="a block of rows each")
     methods: list[MethodName] = Field(default_factory=list, description="a row each, or one for each varied value")
     vary: dict[str, Values] = Field(
         default_factory=dict,
@@ -64,7 +64,7 @@ class Table(Section):
         description="what stands in the printed rows: the methods, or the attacks as in the paper's ablations",
     )
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = Field(None, description="default: the experiment's")
-    notes: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list, description="footnotes")
 
     @model_validator(mode="after")
     def _has_rows_and_columns(self) -> "Table":
