@@ -12,11 +12,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.en
 
 from stages.core.errors import ConfigError
 from workflow.planning.experiment import remarks
-from stages.core.files import canonical_json, packed_json
-from workflow.planning.assumptions import assumed, assumptions_code
 from workflow.launch.devices import gpu_slots
 from workflow.planning.load import load_experiment
-from workflow.planning.tables import comparisons, make_plan
+from workflow.planning.stages import ASSUMPTIONS, ATTACK, COMPARISONS, DATA, EMBED, FIGURE, INDEX, NEIGHBORS
+from workflow.planning.stages import PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN
+from workflow.planning.tables import make_plan
 
 min_version("9.0")
 

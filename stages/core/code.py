@@ -8,7 +8,7 @@ resume, which leaves every bit as it is. `job.epochs` stays in, for it decides w
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -32,10 +32,10 @@ def code_digest(modules: Iterable[str], length: int = 16) -> str:
         if name in closure or _is_without_effect(name):
             continue
         closure.add(name)
-        waiting.extend(_imports(name))
+        waiting.extend(_read(name)[0])
     state = hashlib.sha256()
     for name in sorted(closure):
-        state.update(f"{name}\n{_meaning(name)}\n".encode())
+        state.update(f"{name}\n{_read(name)[1]}\n".encode())
     return state.hexdigest()[:length]
 
 
@@ -54,33 +54,30 @@ def source_file(module: str) -> Path | None:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
+def _read(module: str) -> tuple[tuple[str, ...], str]:
+    """What a module imports of `stages`, and its syntax tree without docstrings, as text."""
     path = source_file(module)
     if path is None:
         raise ModuleNotFoundError(f"no module {module} below {ROOT}")
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _imports(module: str) -> tuple[str, ...]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
-    for node in ast.walk(_tree(module)):
-        names: list[str] = []
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        found.update(name for name in names if name.startswith("stages.") and source_file(name))
-    return tuple(sorted(found))
-
-
-@cache
-def _meaning(module: str) -> str:
-    tree = ast.parse(ast.unparse(_tree(module)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_bare_string(statement)] or [ast.Pass()]
-    return ast.dump(tree)
+    imports = sorted(name for name in found if name.startswith("stages.") and source_file(name))
+    return tuple(imports), ast.dump(tree)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and every statement within it: nowhere else are imports and docstrings."""
+    yield node
+    for part in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for inner in getattr(node, part, ()):
+            yield from _statements(inner)
 
 
 def _is_bare_string(statement: ast.stmt) -> bool:

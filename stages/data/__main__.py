@@ -1,6 +1,5 @@
 """`python -m stages.data`: settings in; train, test and perhaps unlabelled images out, decoded once."""
 
-import json
 from pathlib import Path
 
 from stages.core.artifacts import write_images
@@ -24,15 +23,13 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("--unlabelled", type=Path, help="stl10 with `unlabelled`: where those images go")
     arguments.add_argument("--downloads", type=Path, required=True, help="folder that keeps official archives")
     arguments.add_argument(
-        "--locations",
-        default="{}",
-        help="JSON: `folder` and `mirror` by the name of the folder that --train is in; the workflow keeps them out of"
-        " --settings, so that moved files rerun nothing",
+        "--folder",
+        default="",
+        help="local folder that the files are read from; no part of --settings, so that moved files rerun nothing",
     )
     given = arguments.parse_args(argv)
     with one_line_errors():
-        moved = json.loads(given.locations).get(given.train.resolve().parent.name, {})
-        settings = load_settings(given.settings, Data, moved)
+        settings = load_settings(given.settings, Data, {"folder": given.folder} if given.folder else {})
         if settings.unlabelled != (given.unlabelled is not None):
             raise ConfigError("--unlabelled: goes together with the setting `unlabelled: true`; give both or neither")
         device = prepare("cpu", given.threads, settings.subset_seed)  # nothing here computes on a GPU

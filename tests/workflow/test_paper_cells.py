@@ -57,16 +57,16 @@ def test_each_cell_of_the_paper_is_trained_and_attacked_as_its_row_and_column_sa
         "table6": ["lsp", "lsp.weight", {f"λ = {w:g}": w for w in (0.1, 0.5, 1, 2, 5, 10)}],
     }
     for name, (method, setting, expected) in varied.items():
-        rows = [row for row in plan.tables[name]["rows"] if row["method"] == method]
-        assert {row["label"]: _setting(plan, row, setting) for row in rows} == expected
-    (none,) = [row for row in plan.tables["table3"]["rows"] if row["method"] != "lsp"]
-    assert (none["label"], none["method"], _setting(plan, none, "lsp")) == ("None", "vanilla", None)
-    assert [row["method"] for row in plan.tables["table7"]["rows"]] == ["vanilla", "mixup", "cutmix", "augmix", "lsp"]
+        rows = [row for row in plan.tables[name].plan.rows if row.method == method]
+        assert {row.label: _setting(plan, row, setting) for row in rows} == expected
+    (none,) = [row for row in plan.tables["table3"].plan.rows if row.method != "lsp"]
+    assert (none.label, none.method, _setting(plan, none, "lsp")) == ("None", "vanilla", None)
+    assert [row.method for row in plan.tables["table7"].plan.rows] == ["vanilla", "mixup", "cutmix", "augmix", "lsp"]
 
 
 def _setting(plan, row, path):
-    (run,) = row["runs"]
-    (job,) = [job for job in plan.train.values() if job.name == run["name"] and row["dataset"] in job.folder.split("/")]
+    (run,) = row.runs
+    (job,) = [job for job in plan.train.values() if job.name == run.name and row.dataset in job.folder.split("/")]
     value = json.loads(job.settings)["method"]
     for part in path.split("."):
         value = value[part]
@@ -76,7 +76,7 @@ def _setting(plan, row, path):
 def test_one_value_that_two_tables_show_is_one_run():
     plan = make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"))
     shown = {
-        table: next(row["runs"][0]["name"] for row in plan.tables[table]["rows"] if row["label"] == label)
+        table: next(row.runs[0].name for row in plan.tables[table].plan.rows if row.label == label)
         for table, label in (("table1", "LSP"), ("table3", "Local"), ("table4", "L2"), ("table5", "m = 8"),
                              ("table6", "λ = 1"), ("table7", "LSP"))
     }  # fmt: skip

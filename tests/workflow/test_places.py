@@ -1,11 +1,21 @@
 """Where tables lie: under their experiment, and under a name of what overlays make of it, so that none meet."""
 
 import re
+import shlex
 
 import pytest
 
 from tests.conftest import ROOT, TINY
 from workflow.planning.load import load_experiment
+from workflow.planning.stages import STAGES
+from workflow.planning.tables import make_plan
+
+TWO_SETS = """
+datasets:
+  digits: {{data: {{source: cifar10, folder: {}}}}}
+  other: {{data: {{source: cifar10, folder: {}, train_images: 200, test_images: 24}}, features: {{source: pixels}}}}
+tables: {{table1: {{datasets: [digits, other], methods: [vanilla], attacks: [clean]}}, table2: null}}
+"""
 
 
 @pytest.fixture
@@ -105,3 +115,29 @@ def test_an_overlay_leaves_the_experiments_tables_as_they_are(project):
     assert {path.name: path.read_bytes() for path in mine.iterdir() if path.is_file()} == before
     assert "Fast" in project.only("tables/tiny/overlay-*/table1.csv").read_text()
     assert project.planned() == []
+
+
+def test_a_folder_stands_in_the_command_of_its_own_job_alone(fresh):
+    folders = ("/no such/{place}", "/the/other's")
+    said = fresh.snakemake("-n", "--printshellcmds", overlay=TWO_SETS.format(*map(repr, folders))).stdout
+    commands = [shlex.split(line) for line in said.splitlines() if "python -m workflow.launch.job" in line]
+    told = [word for command in commands for word in command if word.startswith("--folder=")]
+    assert sorted(told) == sorted(f"--folder={folder}" for folder in folders)
+    assert not any(folder in word for folder in folders for command in commands for word in command if word not in told)
+
+
+def test_moved_files_rerun_nothing(fresh, tmp_path):
+    here, there = (TWO_SETS.format(f"/{place}/one", f"/{place}/other") for place in ("here", "there"))
+    (tmp_path / "here.yaml").write_text(here)
+    plan = make_plan(load_experiment([TINY, tmp_path / "here.yaml"], ROOT / "config.yaml"), tmp_path)
+    made = [job for stage in STAGES for job in plan.of(stage).values()]
+    for path in (fresh.root / path for job in made for path in job.outputs().values()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    data = list(plan.data.values())
+    assert len(data) == 2
+    for job in data:
+        done = fresh.snakemake("--touch", job.file("train"), overlay=here)
+        assert done.returncode == 0, done.stdout
+    assert fresh.counted(there).get("data", 0) == 0
+    assert fresh.counted(there.replace("24", "25"))["data"] == 1

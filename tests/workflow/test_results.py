@@ -11,7 +11,7 @@ from stages.core.artifacts import read_outcomes
 from stages.core.code import code_digest
 from stages.core.files import sha256_file
 from tests.conftest import ROOT, TINY
-from workflow.commands.accept import steps
+from workflow.commands.accept import planned_jobs
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 
@@ -21,17 +21,19 @@ def plan_of(project):
 
 
 def manifests(project):
-    return {step: json.loads((project.root / step.manifest).read_text()) for step in steps(plan_of(project))}
+    return {
+        planned: json.loads((project.root / planned.manifest).read_text()) for planned in planned_jobs(plan_of(project))
+    }
 
 
 def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
     found = manifests(finished)
-    assert len(found) == 6 + 3 + 3 + 2 + 1
-    for step, record in found.items():
-        assert record["code_digests"] == [code_digest(step.modules)], step.name
-        assert record["settings"], step.name
+    assert len(found) == 6 + 3 + 3 + 2 + 2
+    for planned, record in found.items():
+        assert record["code_digests"] == [code_digest(planned.job.modules)], planned.name
+        assert record["settings"], planned.name
         assert record["seed"] == 0
-        assert record["device"], step.name
+        assert record["device"], planned.name
         assert record["versions"]["python"] == platform.python_version()
         assert {"torch", "numpy", "pyarrow"} <= record["versions"].keys()
         assert record["seconds"] > 0
@@ -39,7 +41,7 @@ def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
 
 
 def test_a_manifests_settings_are_the_planned_ones(finished):
-    plan, found = plan_of(finished), {step.name: record for step, record in manifests(finished).items()}
+    plan, found = plan_of(finished), {planned.name: record for planned, record in manifests(finished).items()}
     for stage, jobs in (("structure", plan.structure), ("train", plan.train), ("attack", plan.attack)):
         for key, job in jobs.items():
             assert found[f"{stage} {key}"]["settings"] == json.loads(job.settings)
@@ -47,13 +49,13 @@ def test_a_manifests_settings_are_the_planned_ones(finished):
 
 def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished):
     written = {}
-    for step, record in manifests(finished).items():
+    for planned, record in manifests(finished).items():
         for entry in record["inputs"].values():
             if entry["path"].startswith("results/"):
-                assert entry["sha256"] == written[entry["path"]], step.name
+                assert entry["sha256"] == written[entry["path"]], planned.name
         for entry in record["outputs"].values():
             written[entry["path"]] = entry["sha256"] = sha256_file(finished.root / entry["path"])
-        written[step.manifest] = sha256_file(finished.root / step.manifest)
+        written[planned.manifest] = sha256_file(finished.root / planned.manifest)
 
 
 def test_every_recorded_output_hash_is_the_files(finished):
@@ -64,16 +66,16 @@ def test_every_recorded_output_hash_is_the_files(finished):
 
 def test_every_cell_is_its_outcomes_share_of_robust_images(finished):
     plan = plan_of(finished)
-    for name, table in plan.tables.items():
+    for name, table in ((name, job.plan) for name, job in plan.tables.items()):
         with (finished.root / f"results/tables/tiny/{name}.csv").open(newline="") as stream:
             shown = {(line["row"], line["column"]): line for line in csv.DictReader(stream)}
-        assert len(shown) == len(table["rows"]) * len(table["columns"])
-        for row in table["rows"]:
-            for column in table["columns"]:
-                outcome = row["runs"][0]["outcomes"][column["attack"]]
-                outcomes = read_outcomes(finished.root / outcome["path"])
-                robust = outcomes.filter(pc.equal(outcomes["attack"], outcome["attack"]))["robust"].to_pylist()
-                line = shown[row["label"], column["label"]]
+        assert len(shown) == len(table.rows) * len(table.columns)
+        for row in table.rows:
+            for column in table.columns:
+                outcome = row.runs[0].outcomes[column.attack]
+                outcomes = read_outcomes(finished.root / outcome.path)
+                robust = outcomes.filter(pc.equal(outcomes["attack"], outcome.attack))["robust"].to_pylist()
+                line = shown[row.label, column.label]
                 assert int(line["n"]) == len(robust) == 24
                 assert float(line["accuracy"]) == pytest.approx(100 * sum(robust) / len(robust), abs=0.005)
 

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from stages.core.errors import ConfigError
+from stages.core.files import unpacked_json
 from tests.conftest import ROOT, TINY
 from workflow.planning.load import load_experiment
-from workflow.planning.tables import comparisons, make_plan
+from workflow.planning.tables import make_plan
 
 EXPERIMENTS = ROOT / "workflow/experiments"
 OVERLAYS = {"honest-columns.yaml"}
@@ -38,8 +39,8 @@ def folders(plan):
 
 
 def cells(plan):
-    tables = [table for table in plan.tables.values() if table["kind"] == "table"]
-    return sum(len(table["rows"]) * len(table["columns"]) for table in tables)
+    tables = [job.plan for job in plan.tables.values() if job.plan.kind == "table"]
+    return sum(len(table.rows) * len(table.columns) for table in tables)
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -62,36 +63,37 @@ def test_a_strange_value_still_gives_a_plain_name(plan_of):
 def test_a_run_that_two_tables_ask_for_is_one_run(plan_of):
     plan = plan_of()
     assert len(plan.train) == 3
-    first, second = (plan.tables[name]["rows"][-1]["runs"][0] for name in ("table1", "table2"))
-    assert first["outcomes"]["clean"] == second["outcomes"]["clean"]
+    first, second = (plan.tables[name].plan.rows[-1].runs[0] for name in ("table1", "table2"))
+    assert first.outcomes["clean"] == second.outcomes["clean"]
 
 
 @pytest.mark.parametrize("selection", ["last", "best_robust"])
 def test_figures_for_parity_are_asked_for_where_the_run_selects_an_epoch(plan_of, selection):
     plan = plan_of(f"recipes: {{adversarial: {{selection: {selection}}}, standard: {{selection: {selection}}}}}")
-    runs = {row["label"]: row["runs"][0] for row in plan.tables["table1"]["rows"]}
-    asked = {label for label, run in runs.items() if "test_selected" in run}
+    runs = {row.label: row.runs[0] for row in plan.tables["table1"].plan.rows}
+    asked = {label for label, run in runs.items() if run.test_selected}
     assert asked == ({"TRADES"} if selection == "best_robust" else set())
 
 
 def test_a_column_tells_its_attack_with_all_options(plan_of):
     plan = plan_of("attacks: {fgsm: {images: 5}}")
-    told = {column["attack"]: column["settings"] for column in plan.tables["table1"]["columns"]}
-    assert told["clean"]["kind"] == "clean"
-    assert (told["fgsm"]["epsilon"], told["fgsm"]["images"], told["fgsm"]["subset"]) == (0.1, 5, "stratified")
+    told = {column.attack: column.settings for column in plan.tables["table1"].plan.columns}
+    assert told["clean"].kind == "clean"
+    assert (told["fgsm"].epsilon, told["fgsm"].images, told["fgsm"].subset) == (0.1, 5, "stratified")
 
 
 def test_pairs_are_those_of_tables_and_not_of_figures(plan_of):
     figure = "figure3: {kind: losses, datasets: [digits], methods: [lsp]}"
     plan = plan_of(f"tables: {{{figure}}}")
-    assert [table["table"] for table in comparisons(plan)[0]["plans"]] == ["table1", "table2"]
-    assert comparisons(plan_of(f"tables: {{{figure}, table1: null, table2: null}}")) == ({}, "")
+    compared = unpacked_json(plan.lists["comparisons"].settings)
+    assert [table["table"] for table in compared["plans"]] == ["table1", "table2"]
+    assert "comparisons" not in plan_of(f"tables: {{{figure}, table1: null, table2: null}}").lists
 
 
 def test_the_default_in_vary_is_the_presets_run(plan_of):
     plan = plan_of("tables: {table2: {vary: {objective.beta: [1, 6]}}}")
-    one, six = (row["runs"][0]["name"] for row in plan.tables["table2"]["rows"])
-    assert plan.tables["table1"]["rows"][-1]["runs"][0]["name"] == six
+    one, six = (row.runs[0].name for row in plan.tables["table2"].plan.rows)
+    assert plan.tables["table1"].plan.rows[-1].runs[0].name == six
     assert one.startswith("trades-beta1")
 
 
@@ -222,7 +224,7 @@ def test_pixels_are_searched_and_shared_without_an_encoder(plan_of):
     (key,) = [key for key in plan.embed if "-pixels-" in key]
     assert set(plan.embed[key].inputs) == {"train"}
     searched = [
-        job for job in plan.neighbors.values() if job.inputs["embeddings"] == plan.embed[key].path("embeddings.parquet")
+        job for job in plan.neighbors.values() if job.inputs["embeddings"] == plan.embed[key].file("embeddings")
     ]
     assert len(searched) == 1
     assert len(plan.pretrain) == 1

@@ -29,7 +29,7 @@ def test_a_job_s_state_follows_from_its_output_and_its_log(
     key, job = next(iter(plan.train.items()))
     if output:
         (tmp_path / job.folder).mkdir(parents=True)
-        (tmp_path / job.path("model.safetensors")).touch()
+        (tmp_path / job.file("checkpoint")).touch()
     if log is not None:
         (tmp_path / f"logs/train/{key}.log").parent.mkdir(parents=True)
         (tmp_path / f"logs/train/{key}.log").write_text(log)

@@ -24,7 +24,7 @@ def table(text):
 
 
 def labels(plan):
-    return [row["label"] for row in plan.tables["mine"]["rows"]]
+    return [row.label for row in plan.tables["mine"].plan.rows]
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_a_row_says_what_varies(plan_of, text, expected):
 
 def test_a_named_row_is_its_method_with_its_settings(plan_of):
     plan = plan_of(table("rows: [{label: A, method: lsp, set: {lsp.m: 2}}, {label: B, method: lsp}]"))
-    names = [row["runs"][0]["name"] for row in plan.tables["mine"]["rows"]]
+    names = [row.runs[0].name for row in plan.tables["mine"].plan.rows]
     assert names[0].startswith("lsp-m2-")
-    assert names[1] == plan.tables["table1"]["rows"][1]["runs"][0]["name"]
+    assert names[1] == plan.tables["table1"].plan.rows[1].runs[0].name
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_stanza_that_is_shown_is_accepted_and_is_another_method(plan_of):
     plan = plan_of(
         "methods: {lsp-trades: {preset: trades, lsp: {m: 4}}}\n" + table("methods: [lsp-trades], vary: {lsp.m: [2, 4]}")
     )
-    assert all(row["runs"][0]["name"].startswith("lsp-trades") for row in plan.tables["mine"]["rows"])
+    assert all(row.runs[0].name.startswith("lsp-trades") for row in plan.tables["mine"].plan.rows)
 
 
 @pytest.mark.parametrize(

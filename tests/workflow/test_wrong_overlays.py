@@ -238,7 +238,7 @@ def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Pa
         "datasets: {digits: {data: {source: parquet, folder: /x}}}\nattacks: {fgsm: {kind: autoattack, epsilon: 0.1}}"
     )
     plan = make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path)
-    manifest = tmp_path / next(iter(plan.data.values())).path("manifest.json")
+    manifest = tmp_path / next(iter(plan.data.values())).file("manifest")
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"facts": {"train": {"class_counts": [100, 100]}}}')
     assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)

@@ -15,70 +15,64 @@ from typing import Any
 
 from stages.core.code import code_digest
 from stages.core.errors import StageError
-from stages.core.files import write_json
+from stages.core.files import unpacked_json, write_json
 from workflow.commands.cli import ROOT, configfiles, run
+from workflow.planning.jobs import Job, Plan
 from workflow.planning.load import load_experiment
-from workflow.planning.runs import Plan
-from workflow.planning.tables import COMPARISON_MODULES, comparisons, make_plan
-
-TABLE_MODULES = ("stages.tables.__main__",)
+from workflow.planning.stages import STAGES
+from workflow.planning.tables import make_plan
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedJob:
-    """A planned job: its name, its manifest, a file that Snakemake knows it by, its code and, for a table, its plan."""
+    """A planned job and what users know it by."""
 
     name: str
-    manifest: str
-    target: str
-    modules: tuple[str, ...]
-    plan: dict[str, Any] | None = None
+    job: Job
+
+    @property
+    def manifest(self) -> str:
+        """Where its manifest lies."""
+        return self.job.file("manifest")
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan of a table or a list; empty for a run, whose folder's name says it."""
+        return {} if self.job.stage in STAGES else unpacked_json(self.job.settings)
 
 
-def steps(plan: Plan) -> Iterator[PlannedJob]:
+def planned_jobs(plan: Plan) -> Iterator[PlannedJob]:
     """Every planned job, none before one that it reads from."""
-    for stage, jobs, manifests in (
-        ("data", plan.data, ("manifest.json",)),
-        ("pretrain", plan.pretrain, ("pretrain.json",)),
-        ("embed", plan.embed, ("embed.json",)),
-        ("neighbors", plan.neighbors, ("index.json", "neighbors.json")),
-        ("structure", plan.structure, ("manifest.json",)),
-        ("train", plan.train, ("manifest.json",)),
-    ):
-        for key, job in jobs.items():
-            for path in map(job.path, manifests):
-                yield PlannedJob(f"{stage} {key}", path, path, job.modules)
-    for key, job in plan.attack.items():
-        yield PlannedJob(f"attack {key}", f"results/attack/{key}.json", f"results/attack/{key}.parquet", job.modules)
+    for stage in STAGES:
+        for key, job in plan.of(stage).items():
+            yield PlannedJob(f"{stage.name} {key}", job)
     for name, table in plan.tables.items():
-        path = f"results/tables/{plan.experiment.place}/{name}.json"
-        yield PlannedJob(f"table {name}", path, path, TABLE_MODULES, table)
-    if compared := comparisons(plan)[0]:
-        path = f"results/tables/{plan.experiment.place}/comparisons.json"
-        yield PlannedJob("comparisons", path, path, COMPARISON_MODULES, compared)
+        yield PlannedJob(f"table {name}", table)
+    for name, listed in plan.lists.items():
+        yield PlannedJob(name, listed)
 
 
 def classify(plan: Plan, root: Path = Path()) -> tuple[dict[PlannedJob, dict[str, Any]], dict[PlannedJob, str]]:
-    """({accepted step: its manifest}, {step left: why}); reads manifests alone."""
+    """({accepted job: its manifest}, {job left: why}); reads manifests alone."""
     accepted: dict[PlannedJob, dict[str, Any]] = {}
     left: dict[PlannedJob, str] = {}
     written: dict[str, str | None] = {}
-    for step in steps(plan):
+    for planned in planned_jobs(plan):
         try:
-            record = json.loads((root / step.manifest).read_text(encoding="utf-8"))
+            record = json.loads((root / planned.manifest).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            left[step] = "not finished"
+            left[planned] = "not finished"
             continue
-        if fault := _fault(step, record, written, root):
-            left[step] = fault
+        if fault := _fault(planned, record, written, root):
+            left[planned] = fault
             continue
-        accepted[step] = record
+        accepted[planned] = record
         written |= {entry["path"]: entry["sha256"] for entry in record["outputs"].values()}
-        written[step.manifest] = None  # a manifest's own hash changes when it is accepted
+        written[planned.manifest] = None  # a manifest's own hash changes when it is accepted
     return accepted, left
 
 
-def _fault(step: PlannedJob, record: dict[str, Any], written: dict[str, str | None], root: Path) -> str:
+def _fault(planned: PlannedJob, record: dict[str, Any], written: dict[str, str | None], root: Path) -> str:
     for entry in record["outputs"].values():
         if not (root / entry["path"]).is_file():
             return f"{entry['path']} is missing"
@@ -90,7 +84,7 @@ def _fault(step: PlannedJob, record: dict[str, Any], written: dict[str, str | No
             return f"{path}, which it reads, is not accepted"
         if written[path] not in (None, entry["sha256"]):
             return f"made from another {path}"
-    return "" if _holds(record["settings"], step.plan or {}) else "its plan has changed"
+    return "" if _holds(record["settings"], planned.plan) else "its plan has changed"
 
 
 def _holds(recorded: Any, planned: Any) -> bool:
@@ -116,15 +110,15 @@ def main(argv: list[str] | None = None) -> None:
     """Accept what can be, name each run whose code was another, and each that is left."""
     files = configfiles("accept", __doc__ or "", argv)
     accepted, left = classify(make_plan(load_experiment(files, ROOT / "config.yaml")))
-    for step, record in accepted.items():
-        present = code_digest(step.modules)
+    for planned, record in accepted.items():
+        present = code_digest(planned.job.modules)
         if present not in record["code_digests"]:
-            write_json(Path(step.manifest), {**record, "code_digests": [*record["code_digests"], present]})
-            print(f"accepted {step.name}: code {present}, made by {record['code_digests'][0]}")
+            write_json(Path(planned.manifest), {**record, "code_digests": [*record["code_digests"], present]})
+            print(f"accepted {planned.name}: code {present}, made by {record['code_digests'][0]}")
     if accepted:
-        touch(files, [step.target for step in accepted])
-    for step, fault in left.items():
-        print(f"left     {step.name}: {fault}")
+        touch(files, [next(iter(planned.job.outputs().values())) for planned in accepted])
+    for planned, fault in left.items():
+        print(f"left     {planned.name}: {fault}")
     print(f"{len(accepted)} jobs stand under the present code, {len(left)} are left for snakemake")
 
 

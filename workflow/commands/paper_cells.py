@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 from workflow.commands.cli import ROOT, experiment_of, run
-from workflow.planning.tables import make_plan
+from workflow.planning.tables import make_plan, told
 
 
 def main(argv: list[str] | None = None) -> None:
     """Print a line a cell: table, data set, row and column as the paper calls them, and its number."""
-    tables = list(make_plan(experiment_of("paper_cells", __doc__ or "", argv)).tables.values())
+    plan = make_plan(experiment_of("paper_cells", __doc__ or "", argv))
+    tables = [told(job.plan) for job in plan.tables.values()]
     command = [sys.executable, "-m", "stages.tables.answers"]
     subprocess.run(command, input=json.dumps(tables), text=True, check=True, cwd=ROOT)
 

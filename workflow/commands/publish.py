@@ -16,9 +16,10 @@ from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
 from workflow.planning.experiment import Experiment
+from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
-from workflow.planning.runs import Plan
-from workflow.planning.tables import make_plan
+from workflow.planning.stages import STAGES
+from workflow.planning.tables import make_plan, told
 
 RESULTS = "results/"
 LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     for path in wanted:
         _copy(source / path, fresh / path)
     for name, table in plan.tables.items():
-        write_json(fresh / "plans" / f"{name}.json", relative(table))
+        write_json(fresh / "plans" / f"{name}.json", relative(told(table.plan)))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
@@ -63,13 +64,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _sources(plan: Plan) -> list[str]:
-    manifests = [job.path("manifest.json") for jobs in (plan.data, plan.structure, plan.train) for job in jobs.values()]
-    manifests += [job.path("pretrain.json") for job in plan.pretrain.values()]
-    manifests += [job.path("embed.json") for job in plan.embed.values()]
-    manifests += [job.path(name) for job in plan.neighbors.values() for name in ("neighbors.json", "report.json")]
-    histories = [job.path("history.parquet") for jobs in (plan.pretrain, plan.train) for job in jobs.values()]
-    outcomes = [f"results/attack/{key}{ending}" for key in plan.attack for ending in (".parquet", ".json")]
-    return sorted({*manifests, *histories, *outcomes})
+    return sorted({job.file(name) for stage in STAGES for job in plan.of(stage).values() for name in stage.published})
 
 
 def relative(value: Any) -> Any:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from workflow.commands.cli import experiment_of, run
-from workflow.planning.runs import Plan
+from workflow.planning.jobs import Plan
+from workflow.planning.stages import INDEX, STAGES
 from workflow.planning.tables import make_plan
 
 STATES = ("done", "failed", "started", "missing")
@@ -17,24 +18,13 @@ def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str
     Of those with a log and no output, failed are the ones whose log tells an error; started ones run still, were cut
     off, or lost their output.
     """
-    outputs = {
-        "data": {key: (job.path("train.safetensors"), f"logs/data/{key}.log") for key, job in plan.data.items()},
-        "pretrain": {
-            key: (job.path("encoder.safetensors"), f"logs/pretrain/{key}.log") for key, job in plan.pretrain.items()
-        },
-        "embed": {key: (job.path("embeddings.parquet"), f"logs/embed/{key}.log") for key, job in plan.embed.items()},
-        "neighbors": {
-            key: (job.path("neighbors.parquet"), f"logs/search/{key}.log") for key, job in plan.neighbors.items()
-        },
-        "structure": {
-            key: (job.path("structure.parquet"), f"logs/structure/{key}.log") for key, job in plan.structure.items()
-        },
-        "train": {key: (job.path("model.safetensors"), f"logs/train/{key}.log") for key, job in plan.train.items()},
-        "attack": {key: (f"results/attack/{key}.parquet", f"logs/attack/{key}.log") for key in plan.attack},
-    }
     return {
-        stage: [(key, _state(root / output, root / log)) for key, (output, log) in sorted(jobs.items())]
-        for stage, jobs in outputs.items()
+        stage.name: [
+            (key, _state(root / job.file(next(iter(stage.files))), root / job.log))
+            for key, job in sorted(plan.of(stage).items())
+        ]
+        for stage in STAGES
+        if stage is not INDEX  # a step to the neighbors, and theirs tells of it
     }
 
 

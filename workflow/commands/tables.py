@@ -2,30 +2,27 @@
 
 import subprocess
 import sys
-from typing import Any
 
-from stages.core.files import packed_json
 from workflow.commands.cli import experiment_of, run
-from workflow.planning.assumptions import assumed
-from workflow.planning.tables import comparisons, make_plan
+from workflow.planning.jobs import Job
+from workflow.planning.stages import ASSUMPTIONS
+from workflow.planning.tables import make_plan
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the tables stage on every table's plan, without asking whether its runs are done."""
     experiment = experiment_of("tables", __doc__ or "", argv)
-    out = f"results/tables/{experiment.place}"
     plan = make_plan(experiment)
-    for name, table in plan.tables.items():
-        _make("tables", table, out, name, "--root", ".")
-    if compared := comparisons(plan)[0]:
-        _make("tables.comparisons", compared, out, "comparisons", "--root", ".")
-    _make("tables.assumptions", assumed(experiment), out, "assumptions")
-    print(f"tables: {out}/")
+    for job in (*plan.tables.values(), *plan.lists.values()):
+        _make(job)
+    print(f"tables: results/tables/{experiment.place}/")
 
 
-def _make(stage: str, settings: dict[str, Any], out: str, name: str, *arguments: str) -> None:
-    command = [sys.executable, "-m", f"stages.{stage}", "--settings", packed_json(settings), *arguments]
-    subprocess.run([*command, "--out", out, "--manifest", f"{out}/{name}.json"], check=True)
+def _make(job: Job) -> None:
+    command = [sys.executable, "-m", f"stages.{job.stage.command}", "--settings", job.settings]
+    if job.stage is not ASSUMPTIONS:  # they are made from no file
+        command += ["--root", "."]
+    subprocess.run([*command, "--out", job.folder, "--manifest", job.file("manifest")], check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """`python -m workflow.launch.job … -- COMMAND`: become a rule's command, with a log and a GPU of its own.
 
-It ends in exec, so that the command has this process' id, gets its signals, and ends with its own status.
+Snakemake would delete the log of a failed attempt at the retry, and lets every job see every GPU; this keeps the one
+and chooses the other. It ends in exec, so that the command has this process' id, gets its signals, and ends with its
+own status.
 """
 
 import argparse

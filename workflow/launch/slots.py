@@ -1,5 +1,8 @@
 """Slots on GPUs: each is held by one job at most, of whatever user, until the job's process is gone.
 
+Snakemake counts the GPU jobs of one workflow and gives none of them a GPU; two workflows, or two users, on one machine
+know nothing of each other, so each job finds itself a free GPU here.
+
 A slot is the name of a Unix socket in Linux's abstract namespace (unix(7)). The kernel lets one process on the machine
 bind a name, and frees it when that process has ended in whatever way. Lock files would need a folder that all users
 may write to, and care for what they leave in it.

@@ -3,15 +3,18 @@
 from typing import Any
 
 from stages.core.code import ROOT, code_digest
-from stages.core.files import digest, sha256_file
+from stages.core.files import digest, packed_json, sha256_file
 from workflow.planning.experiment import Experiment
+from workflow.planning.jobs import Job
+from workflow.planning.stages import ASSUMPTIONS
 
 CATALOG = ROOT / "stages/tables/assumptions.yaml"
 
 
-def assumptions_code() -> str:
-    """The digest of what turns these settings into the list: the stage's code and the catalog."""
-    return digest([code_digest(["stages.tables.assumptions"]), sha256_file(CATALOG)], 16)
+def assumptions(experiment: Experiment) -> Job:
+    """The job that lists what an experiment assumes; its code is the stage's and the catalog."""
+    code = digest([code_digest(ASSUMPTIONS.modules), sha256_file(CATALOG)], 16)
+    return Job(ASSUMPTIONS, f"{experiment.place}/assumptions", packed_json(assumed(experiment)), code)
 
 
 def assumed(experiment: Experiment) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from stages.core.config.structure import NeighborSearch
 from stages.core.config.table import MethodName, Table
 from stages.core.errors import ConfigError
 from workflow.planning.presets import PRESETS
+from workflow.planning.stages import RESOURCES
 
 
 def _none_is_empty(value: Any) -> Any:
@@ -133,7 +134,7 @@ class Experiment(Section):
     def stage_resources(self, stage: str) -> Resources:
         """The resources of a stage's jobs: the experiment's own before the defaults, and no GPU with `device: cpu`."""
         own = self.resources.get(stage, Resources()).model_dump(exclude_unset=True)
-        asked = Resources.model_validate({**STAGES[stage], **own})
+        asked = Resources.model_validate({**RESOURCES[stage], **own})
         return asked.model_copy(update={"gpu": 0}) if self.device == "cpu" else asked
 
 
@@ -176,8 +177,8 @@ def check(experiment: Experiment) -> None:
                 with _faults_at(f"attacks.{name} on {used}"):
                     check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
     for key in experiment.resources:
-        if key not in STAGES:
-            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(STAGES))}")
+        if key not in RESOURCES:
+            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
     for key, dataset in experiment.datasets.items():
         for name in dataset.methods:
             if name not in PRESETS and name not in experiment.methods:
@@ -272,19 +273,3 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _nested(path: str, value: Any) -> dict[str, Any]:
     first, _, rest = path.partition(".")
     return {first: _nested(rest, value) if rest else value}
-
-
-# The stages that have jobs, and their default resources. Stages of which one job holds up all others take more threads;
-# runs and attacks are many and keep the cores busy with one each.
-STAGES: dict[str, dict[str, int]] = {
-    "data": {},
-    "pretrain": {"threads": 4, "gpu": 1},
-    "embed": {"threads": 4, "gpu": 1},
-    "index": {"threads": 4, "runtime": 20},
-    "search": {"threads": 4, "runtime": 20},
-    "structure": {"runtime": 20},
-    "train": {"gpu": 1},
-    "attack": {"gpu": 1},
-    "autoattack": {"gpu": 1},
-    "tables": {"mem_mb": 1000, "runtime": 10},
-}

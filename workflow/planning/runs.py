@@ -1,4 +1,4 @@
-"""From an experiment to its runs: what each job reads, writes and depends on, and where it lies.
+"""From an experiment to its runs: what each job reads and is told, and which code it depends on.
 
 A run's folder is named for people and for identity: method, what differs from its preset, and eight hex digits of
 every setting that can change its result, in a canonical form that later options leave as it is (config/section.py).
@@ -9,7 +9,8 @@ between two stages is never taken for fresh.
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,58 +25,12 @@ from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, digest
 from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.experiment import Experiment, check_method
+from workflow.planning.jobs import AttackJob, DataJob, Job, Plan, Training, TrainJob
+from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN
 
 ATTACK_SEED = 0
 NAMED_DIFFERENCES = 4
-DATA_MODULES = ("stages.data.__main__",)
-PRETRAIN_MODULES = ("stages.features.pretrain",)
-EMBED_MODULES = ("stages.features.embed", "stages.features.source")
-NEIGHBORS_MODULES = ("stages.neighbors.__main__",)
-STRUCTURE_MODULES = ("stages.structure.__main__",)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of a stage: its folder, its settings (canonical JSON) and the chained digest of its code.
-
-    modules: those whose import closures are the stage's own code; its manifest holds their digest.
-    """
-
-    folder: str
-    settings: str
-    code: str
-    inputs: dict[str, str] = field(default_factory=dict)
-    modules: tuple[str, ...] = ()
-
-    def path(self, name: str) -> str:
-        """A file in the job's folder."""
-        return f"{self.folder}/{name}"
-
-
-@dataclass(frozen=True)
-class TrainJob(Job):
-    """A training run of one seed, and what the tables say of it."""
-
-    name: str = ""
-    seed: int = 0
-    selects: bool = False
-
-
-@dataclass
-class Plan:
-    """Every job of an experiment by its wildcard value, and the tables' own plans."""
-
-    experiment: Experiment
-    locations: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    data: dict[str, Job] = field(default_factory=dict)
-    pretrain: dict[str, Job] = field(default_factory=dict)
-    embed: dict[str, Job] = field(default_factory=dict)
-    neighbors: dict[str, Job] = field(default_factory=dict)
-    structure: dict[str, Job] = field(default_factory=dict)
-    train: dict[str, TrainJob] = field(default_factory=dict)
-    attack: dict[str, Job] = field(default_factory=dict)
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
-    table_code: dict[str, str] = field(default_factory=dict)
+code_of = cache(code_digest)
 
 
 class Planner:
@@ -85,22 +40,17 @@ class Planner:
         self.experiment = experiment
         self.root = root
         self.plan = Plan(experiment)
+        self._trainings: dict[tuple[str, str, str], Training] = {}
+        self._attacks: dict[tuple[tuple[str, int], ...], tuple[str, tuple[str, ...]]] = {}
 
-    def data(self, dataset: str) -> tuple[str, Job]:
+    def data(self, dataset: str) -> DataJob:
         """The job that prepares a data set's images."""
         settings = self.experiment.datasets[dataset].data
         given = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
         key = f"{dataset}-{digest(settings.identity())}"
-        folder = f"results/data/{key}"
-        self.plan.locations[key] = settings.model_dump(mode="json", include={"folder", "mirror"})
-        job = Job(
-            folder,
-            canonical_json(given),
-            code_digest(DATA_MODULES),
-            {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
-            DATA_MODULES,
-        )
-        return key, self.plan.data.setdefault(key, job)
+        unlabelled = {"unlabelled": DATA.file("unlabelled", key)} if settings.unlabelled else {}
+        job = DataJob(DATA, key, canonical_json(given), code_of(DATA.modules), unlabelled, place=settings.folder)
+        return self.plan.data.setdefault(key, job)
 
     def known(self, dataset: str) -> Known:
         """What is known of a data set; its classes too once its images are prepared."""
@@ -108,136 +58,162 @@ class Planner:
         have = known(settings)
         if have.classes is None:
             try:
-                manifest = json.loads((self.root / self.data(dataset)[1].path("manifest.json")).read_text("utf-8"))
+                manifest = json.loads((self.root / self.data(dataset).file("manifest")).read_text("utf-8"))
                 have = replace(have, classes=len(manifest["facts"]["train"]["class_counts"]))
             except (OSError, ValueError, KeyError, TypeError):
                 return have
         return have
 
-    def embed(self, dataset: str, space: str = "features") -> tuple[str, Job]:
+    def embed(self, dataset: str, space: str = "features") -> Job:
         """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
-        data_key, data = self.data(dataset)
+        data = self.data(dataset)
         features = Features(source="pixels") if space == "pixels" else self.experiment.datasets[dataset].features
         code = data.code
-        inputs = {"train": data.path("train.safetensors")}
+        inputs = {"train": data.file("train")}
         if features.source == "moco":
             trained = Features(moco=features.moco, seed=features.seed)
-            key = f"{dataset}-{digest([data_key, trained.identity()])}"
-            code = _chain(code, code_digest(PRETRAIN_MODULES))
-            wanted = {**inputs, "test": data.path("test.safetensors"), **data.inputs}
-            settings = canonical_json(trained.model_dump(mode="json"))
-            pretrain = Job(f"results/features/{key}", settings, code, wanted, PRETRAIN_MODULES)
+            key = f"{dataset}-{digest([data.key, trained.identity()])}"
+            code = _chain(code, code_of(PRETRAIN.modules))
+            wanted = {**inputs, "test": data.file("test"), **data.inputs}
+            pretrain = Job(PRETRAIN, key, canonical_json(trained.model_dump(mode="json")), code, wanted)
             self.plan.pretrain.setdefault(key, pretrain)
-            inputs["encoder"] = pretrain.path("encoder.safetensors")
-        code = _chain(code, code_digest(EMBED_MODULES))
+            inputs["encoder"] = pretrain.file("encoder")
+        code = _chain(code, code_of(EMBED.modules))
         what = "pixels" if features.source == "pixels" else features.embedding
-        key = f"{dataset}-{what}-{digest([data_key, features.identity()])}"
-        settings = canonical_json(features.model_dump(mode="json"))
-        job = Job(f"results/features/{key}", settings, code, inputs, EMBED_MODULES)
-        return key, self.plan.embed.setdefault(key, job)
+        key = f"{dataset}-{what}-{digest([data.key, features.identity()])}"
+        job = Job(EMBED, key, canonical_json(features.model_dump(mode="json")), code, inputs)
+        return self.plan.embed.setdefault(key, job)
 
-    def neighbors(self, dataset: str, space: str = "features") -> tuple[str, Job]:
-        """The jobs that index and search a data set's embeddings."""
-        embed_key, embed = self.embed(dataset, space)
+    def neighbors(self, dataset: str, space: str = "features") -> Job:
+        """The job that searches a data set's embeddings, and before it the one that indexes them."""
+        embed = self.embed(dataset, space)
         search = self.experiment.datasets[dataset].neighbors
-        key = f"{dataset}-{digest([embed_key, search.identity()])}"
-        code = _chain(embed.code, code_digest(NEIGHBORS_MODULES))
-        inputs = {"embeddings": embed.path("embeddings.parquet"), "train": embed.inputs["train"]}
+        key = f"{dataset}-{digest([embed.key, search.identity()])}"
         settings = canonical_json(search.model_dump(mode="json"))
-        job = Job(f"results/neighbors/{key}", settings, code, inputs, NEIGHBORS_MODULES)
-        return key, self.plan.neighbors.setdefault(key, job)
+        code = _chain(embed.code, code_of(NEIGHBORS.modules))
+        inputs = {"embeddings": embed.file("embeddings")}
+        index = self.plan.index.setdefault(key, Job(INDEX, key, settings, code, inputs))
+        inputs = {**inputs, "train": embed.inputs["train"]}
+        inputs |= {name: index.file(name) for name in ("index", "checksum")}
+        return self.plan.neighbors.setdefault(key, Job(NEIGHBORS, key, settings, code, inputs))
 
-    def structure(self, dataset: str, choice: StructureChoice, held_out: int) -> tuple[str, Job]:
+    def structure(self, dataset: str, choice: StructureChoice, held_out: int) -> Job:
         """The job that makes structure vectors; images held out are nobody's companion."""
-        neighbors_key, neighbors = self.neighbors(dataset, choice.space)
+        neighbors = self.neighbors(dataset, choice.space)
         settings = choice.structure(held_out)
         kind = choice.kind if choice.vector == "distances" else f"{choice.kind}-{choice.vector}"
-        key = f"{dataset}-{kind}-m{choice.m}-{digest([neighbors_key, settings.identity()])}"
-        code = _chain(neighbors.code, code_digest(STRUCTURE_MODULES))
-        inputs = {"neighbors": neighbors.path("neighbors.parquet"), "embeddings": neighbors.inputs["embeddings"]}
-        given = canonical_json(settings.model_dump(mode="json"))
-        job = Job(f"results/structure/{key}", given, code, inputs, STRUCTURE_MODULES)
-        return key, self.plan.structure.setdefault(key, job)
+        key = f"{dataset}-{kind}-m{choice.m}-{digest([neighbors.key, settings.identity()])}"
+        code = _chain(neighbors.code, code_of(STRUCTURE.modules))
+        inputs = {"neighbors": neighbors.file("neighbors"), "embeddings": neighbors.inputs["embeddings"]}
+        job = Job(STRUCTURE, key, canonical_json(settings.model_dump(mode="json")), code, inputs)
+        return self.plan.structure.setdefault(key, job)
 
-    def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> tuple[str, TrainJob]:
+    def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> TrainJob:
         """The job that trains a method with dotted changes; its helper net's job too."""
+        training = self.training(dataset, name, changes)
+        identity, inputs = training.identity, training.inputs
+        if training.helper is not None:
+            helper = self.train(dataset, training.helper, {}, seed)
+            identity, inputs = (*identity, helper.key), {**inputs, "helper": helper.file("checkpoint")}
+        folder = _run_name(name, training.differences, digest([identity, training.form]))
+        key = f"{dataset}/{folder}/seed{seed}"
+        if key not in self.plan.train:
+            settings = canonical_json({**training.settings, "seed": seed})
+            self.plan.train[key] = TrainJob(
+                TRAIN, key, settings, training.code, inputs, training.components, folder, seed, training.selects
+            )
+        return self.plan.train[key]
+
+    def training(self, dataset: str, name: str, changes: dict[str, Any]) -> Training:
+        """All of a training run but its seed, made once for all seeds."""
+        key = (dataset, name, repr(changes))
+        if key not in self._trainings:
+            self._trainings[key] = self._training(dataset, name, changes)
+        return self._trainings[key]
+
+    def _training(self, dataset: str, name: str, changes: dict[str, Any]) -> Training:
         experiment, section = self.experiment, self.experiment.datasets[dataset]
         method = experiment.method(dataset, name, changes)
         check_method(experiment, dataset, name, method)
         recipe, augment = experiment.recipe(dataset, method.recipe)
-        held_out = method.held_out(recipe)
         monitor = experiment.monitor
-        data_key, data = self.data(dataset)
-        inputs = {"train": data.path("train.safetensors"), "test": data.path("test.safetensors")}
-        code, identity = [data.code, code_digest(_method_modules(method))], [data_key]
+        data = self.data(dataset)
+        inputs = {"train": data.file("train"), "test": data.file("test")}
+        components = (
+            module_name("objectives", method.objective.name),
+            module_name("augmentations", method.augmentation.name),
+        )
+        code, identity = [data.code, code_of((*TRAIN.modules, *components))], [data.key]
         choices: dict[str, StructureChoice] = {"monitor": monitor.structure}
         if method.lsp is not None:
             choices["structure"] = method.lsp
         for use, choice in choices.items():
-            key, structure = self.structure(dataset, choice, held_out)
-            inputs[use] = structure.path("structure.parquet")
+            structure = self.structure(dataset, choice, method.held_out(recipe))
+            inputs[use] = structure.file("structure")
             code.append(structure.code)
-            identity.append(key)
+            identity.append(structure.key)
         if method.helper is not None:
-            key, helper = self.train(dataset, method.helper, {}, seed)
-            inputs["helper"] = helper.path("model.safetensors")
-            code.append(helper.code)
-            identity.append(key)
-        untitled = method.model_copy(update={"title": ""})
+            code.append(self.training(dataset, method.helper, {}).code)
         settings = TrainSettings(
-            method=untitled, recipe=recipe, model=section.model, augment=augment, monitor=monitor, seed=seed
+            method=method.model_copy(update={"title": ""}),
+            recipe=recipe,
+            model=section.model,
+            augment=augment,
+            monitor=monitor,
         )
-        differences = _differences(method, experiment.preset(name))
-        folder = _run_name(name, differences, digest([identity, {**settings.identity(), "seed": None}]))
-        key = f"{dataset}/{folder}/seed{seed}"
-        job = TrainJob(
-            folder=f"results/train/{key}",
-            settings=canonical_json(settings.model_dump(mode="json")),
+        return Training(
+            title=method.title,
+            settings=settings.model_dump(mode="json"),
+            identity=tuple(identity),
+            form={**settings.identity(), "seed": None},
+            differences=_differences(method, experiment.preset(name)),
             code=_chain(*code),
             inputs=inputs,
-            modules=_method_modules(method),
-            name=folder,
-            seed=seed,
+            components=components,
+            helper=method.helper,
             selects=method.selects(recipe),
         )
-        return key, self.plan.train.setdefault(key, job)
 
-    def attack_all(self, wanted: dict[str, dict[str, Attack]]) -> dict[str, dict[str, str]]:
+    def attack_all(self, wanted: dict[str, dict[str, Attack]]) -> dict[str, dict[str, AttackJob]]:
         """Jobs for the attacks wanted of each checkpoint, by id; returns {train key: {attack id: attack job}}."""
-        found: dict[str, dict[str, str]] = {}
+        self._check_attacks(wanted)
+        found: dict[str, dict[str, AttackJob]] = {}
         for train_key, attacks in wanted.items():
             trained = self.plan.train[train_key]
-            dataset = train_key.partition("/")[0]
-            for attack in attacks.values():
-                try:
-                    check_attack(attack, self.known(dataset))
-                except ValueError as error:
-                    raise ConfigError(f"datasets.{dataset} under {attack.kind}: {error}") from error
-            folder = f"results/attack/{train_key}"
+            inputs = {"checkpoint": trained.file("checkpoint"), "test": trained.inputs["test"]}
             found[train_key] = {}
-            for group, members in attack_jobs(attacks, self.experiment.separate_attacks, self.root / folder).items():
-                kinds = (module_name("attacks", attack.kind) for attack in members.values())
-                modules = ("stages.attack.__main__", *kinds)
-                settings = AttackSettings(attacks=members, seed=ATTACK_SEED).model_dump(mode="json")
-                job = Job(
-                    folder,
-                    canonical_json(settings),
-                    _chain(trained.code, code_digest(modules)),
-                    {"checkpoint": trained.path("model.safetensors"), "test": trained.inputs["test"]},
-                    modules,
-                )
-                self.plan.attack[f"{train_key}/{group}"] = job
+            folder = self.root / Path(ATTACK.file("manifest", f"{train_key}/any")).parent
+            for name, members, resources in attack_jobs(attacks, self.experiment.separate_attacks, folder):
+                settings, components = self._told(members)
+                key = f"{train_key}/{name}"
+                code = _chain(trained.code, code_of((*ATTACK.modules, *components)))
+                job = AttackJob(ATTACK, key, settings, code, inputs, components, resources)
+                self.plan.attack[key] = job
                 for attack_id in members.keys() & attacks.keys():
-                    found[train_key].setdefault(attack_id, f"{train_key}/{group}")
+                    found[train_key].setdefault(attack_id, job)
         return found
 
+    def _told(self, attacks: dict[str, Attack]) -> tuple[str, tuple[str, ...]]:
+        """The settings and the components of a job of these attacks, made once for all checkpoints that share them."""
+        same = tuple((key, id(attack)) for key, attack in attacks.items())
+        if same not in self._attacks:
+            settings = AttackSettings(attacks=attacks, seed=ATTACK_SEED).model_dump(mode="json")
+            components = tuple(module_name("attacks", attack.kind) for attack in attacks.values())
+            self._attacks[same] = canonical_json(settings), components
+        return self._attacks[same]
 
-def _method_modules(method: Method) -> tuple[str, ...]:
-    return (
-        "stages.train.__main__",
-        module_name("objectives", method.objective.name),
-        module_name("augmentations", method.augmentation.name),
-    )
+    def _check_attacks(self, wanted: dict[str, dict[str, Attack]]) -> None:
+        """ConfigError where an attack cannot be on a data set that it is wanted on."""
+        of_dataset: dict[str, dict[str, Attack]] = {}
+        for train_key, attacks in wanted.items():
+            of_dataset.setdefault(train_key.partition("/")[0], {}).update(attacks)
+        for dataset, attacks in of_dataset.items():
+            have = self.known(dataset)
+            for attack in attacks.values():
+                try:
+                    check_attack(attack, have)
+                except ValueError as error:
+                    raise ConfigError(f"datasets.{dataset} under {attack.kind}: {error}") from error
 
 
 def _run_name(method: str, differences: list[str], identity: str) -> str:

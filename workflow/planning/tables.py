@@ -1,68 +1,115 @@
 """What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from stages.core.code import ROOT, code_digest
+from pydantic import ValidationError
+
+from stages.core.code import ROOT
 from stages.core.config.attacks import Attack
+from stages.core.config.messages import validation_message
 from stages.core.config.table import Choice, Table
+from stages.core.config.table_plan import Column, Outcome, Row, Run
+from stages.core.config.table_plan import Plan as TablePlan
 from stages.core.errors import ConfigError
-from stages.core.files import digest, sha256_file
+from stages.core.files import digest, packed_json, sha256_file
+from workflow.planning.assumptions import assumptions
 from workflow.planning.attack_jobs import attack_id
 from workflow.planning.experiment import Experiment
-from workflow.planning.runs import Plan, Planner
+from workflow.planning.jobs import AttackJob, Job, Plan, TableJob, TrainJob
+from workflow.planning.runs import Planner, code_of
+from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
-Row = tuple[dict[str, Any], list[str]]  # what the tables stage is told of a row, and the keys of its training runs
 PAPER = ROOT / "stages/tables/paper.csv"
-COMPARISON_MODULES = ("stages.tables.comparisons",)
+
+
+class PlannedRow(NamedTuple):
+    """A row of a table, still without runs, and the jobs that train them."""
+
+    row: Row
+    trained: list[TrainJob]
 
 
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     """The plan of an experiment; `root` is where results/ lies, looked at only for finished attack jobs to keep."""
     planner = Planner(experiment, root)
     attacks = {key: attack.resolved().model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
+    ids = {key: attack_id(attack) for key, attack in attacks.items()}
     rows = {name: _rows(planner, name, table) for name, table in experiment.tables.items()}
     _check_unambiguous(experiment, rows)
     wanted: dict[str, dict[str, Attack]] = {}
     for name, table in experiment.tables.items():
-        for _, train_keys in rows[name]:
-            for key in train_keys:
-                wanted.setdefault(key, {}).update({attack_id(attacks[a]): attacks[a] for a in table.attacks})
+        for planned in rows[name]:
+            for trained in planned.trained:
+                wanted.setdefault(trained.key, {}).update({ids[key]: attacks[key] for key in table.attacks})
     jobs = planner.attack_all(wanted)
     plan = planner.plan
     for name, table in experiment.tables.items():
-        filled, codes = [], {code_digest(["stages.tables.__main__"]), sha256_file(PAPER)}
-        for row, train_keys in rows[name]:
-            runs = []
-            for key in train_keys:
-                trained = plan.train[key]
-                ids = {column: attack_id(attacks[column]) for column in table.attacks}
-                outcomes = {
-                    column: {"path": f"results/attack/{jobs[key][attack]}.parquet", "attack": attack}
-                    for column, attack in ids.items()
-                }
-                codes |= {trained.code, *(plan.attack[jobs[key][attack]].code for attack in ids.values())}
-                history = trained.path("history.parquet")
-                run = {"seed": trained.seed, "name": trained.name, "history": history, "outcomes": outcomes}
-                if trained.selects:
-                    run["test_selected"] = trained.path("manifest.json")
-                runs.append(run)
-            filled.append({**row, "runs": runs})
-        plan.tables[name] = _table(experiment, name, filled)
-        plan.table_code[name] = digest(sorted(codes), 16)
+        columns = {key: ids[key] for key in table.attacks}
+        plan.tables[name] = _table(experiment, name, rows[name], columns, jobs)
+    if shown := [job for job in plan.tables.values() if job.stage is TABLE]:
+        plan.lists["comparisons"] = _comparisons(experiment, shown)
+    plan.lists["assumptions"] = assumptions(experiment)
     return plan
 
 
-def comparisons(plan: Plan) -> tuple[dict[str, Any], str]:
-    """What the tables stage is told to compare, and the digest of all that it rests on; ({}, '') for figures alone."""
-    tables = {name: table for name, table in plan.tables.items() if table["kind"] == "table"}
-    if not tables:
-        return {}, ""
-    codes = [code_digest(COMPARISON_MODULES), *(plan.table_code[name] for name in tables)]
-    return {"plans": list(tables.values())}, digest(sorted(codes), 16)
+def told(table: TablePlan) -> dict[str, Any]:
+    """A plan as the tables stage is told of it, without what is left at its default."""
+    return table.model_dump(mode="json", exclude_unset=True)
 
 
-def _check_unambiguous(experiment: Experiment, rows: dict[str, list[Row]]) -> None:
+def _comparisons(experiment: Experiment, tables: list[TableJob]) -> Job:
+    """What compares the rows of all tables, each with each."""
+    return Job(
+        COMPARISONS,
+        f"{experiment.place}/comparisons",
+        packed_json({"plans": [told(job.plan) for job in tables]}),
+        digest(sorted([code_of(COMPARISONS.modules), *(job.code for job in tables)]), 16),
+        {path: path for job in tables for path in job.plan.outcomes()},
+    )
+
+
+def _table(
+    experiment: Experiment,
+    name: str,
+    rows: list[PlannedRow],
+    ids: dict[str, str],
+    jobs: dict[str, dict[str, AttackJob]],
+) -> TableJob:
+    """What makes a table. ids: attack in the columns -> its id; jobs: training job -> attack id -> attack job."""
+    table = experiment.tables[name]
+    stage = TABLE if table.kind == "table" else FIGURE
+    codes = {code_of(stage.modules), sha256_file(PAPER)}
+    filled = []
+    for row, trained in rows:
+        runs = []
+        for job in trained:
+            attacked = {column: jobs[job.key][attack] for column, attack in ids.items()}
+            outcomes = {key: Outcome(path=at.file("outcomes"), attack=ids[key]) for key, at in attacked.items()}
+            codes |= {job.code, *(at.code for at in attacked.values())}
+            selected = {"test_selected": job.file("manifest")} if job.selects else {}
+            runs.append(Run(seed=job.seed, name=job.name, history=job.file("history"), outcomes=outcomes, **selected))
+        filled.append(row.model_copy(update={"runs": tuple(runs)}))
+    try:
+        plan = TablePlan(
+            experiment=experiment.experiment,
+            table=name,
+            kind=table.kind,
+            paper=table.paper,
+            layout=table.layout,
+            title=table.title,
+            columns=tuple(_column(experiment, key) for key in table.attacks),
+            rows=tuple(filled),
+            notes=tuple(note for note in (*table.notes, experiment.note) if note),
+        )
+    except ValidationError as error:
+        raise ConfigError(validation_message(error, TablePlan, f"tables.{name}")) from error
+    inputs = {path: path for path in plan.files()}
+    code = digest(sorted(codes), 16)
+    return TableJob(stage, f"{experiment.place}/{name}", packed_json(told(plan)), code, inputs, plan=plan)
+
+
+def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
     for name in ("comparisons", "assumptions"):
         if name in experiment.tables:
@@ -71,7 +118,7 @@ def _check_unambiguous(experiment: Experiment, rows: dict[str, list[Row]]) -> No
         where = f"tables.{name}"
         seeds = (f"{where}.seeds", table.seeds) if table.seeds is not None else ("seeds", experiment.seeds)
         for key, values in (
-            (f"{where}: row", [f"{row['label']} on {row['dataset']}" for row, _ in rows[name]]),
+            (f"{where}: row", [f"{row.label} on {row.dataset}" for row, _ in rows[name]]),
             (f"{where}.attacks: column", [_label(experiment, attack) for attack in table.attacks]),
             seeds,
         ):
@@ -83,48 +130,34 @@ def _label(experiment: Experiment, attack: str) -> str:
     return experiment.attacks[attack].label or attack.upper()
 
 
-def _column(experiment: Experiment, key: str) -> dict[str, Any]:
+def _column(experiment: Experiment, key: str) -> Column:
     """An attack as the tables stage is told of it."""
     settings = experiment.attacks[key].resolved().model_dump(mode="json", exclude={"label"})
-    return {"attack": key, "label": _label(experiment, key), "settings": settings}
+    return Column(attack=key, label=_label(experiment, key), settings=settings)
 
 
-def _table(experiment: Experiment, name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    table = experiment.tables[name]
-    return {
-        "experiment": experiment.experiment,
-        "table": name,
-        "kind": table.kind,
-        "paper": table.paper,
-        "layout": table.layout,
-        "title": table.title,
-        "columns": [_column(experiment, key) for key in table.attacks],
-        "rows": rows,
-        "notes": [note for note in (*table.notes, experiment.note) if note],
-    }
-
-
-def _rows(planner: Planner, name: str, table: Table) -> list[Row]:
+def _rows(planner: Planner, name: str, table: Table) -> list[PlannedRow]:
     experiment = planner.experiment
     seeds = table.seeds if table.seeds is not None else experiment.seeds
     several = len(set(table.names())) > 1
-    rows: list[Row] = []
+    rows: list[PlannedRow] = []
     for dataset in table.datasets:
         section = experiment.datasets[dataset]
         for choice in table.choices():
-            keys = [planner.train(dataset, choice.method, choice.changes, seed)[0] for seed in seeds]
-            title = experiment.method(dataset, choice.method, choice.changes).title
-            row = {
-                "dataset": dataset,
-                "dataset_title": section.data.title or dataset,
-                "paper_dataset": section.paper,
-                "paper_note": section.paper_note,
-                "paper_row": ", ".join(choice.values) or choice.method,
-                "label": _row_label(title, choice, in_front=several and bool(table.methods)),
-                "method": choice.method,
-                "variant": choice.changes,
-            }
-            rows.append((row, keys))
+            trained = [planner.train(dataset, choice.method, choice.changes, seed) for seed in seeds]
+            title = planner.training(dataset, choice.method, choice.changes).title
+            row = Row(
+                dataset=dataset,
+                dataset_title=section.data.title or dataset,
+                paper_dataset=section.paper,
+                paper_note=section.paper_note,
+                paper_row=", ".join(choice.values) or choice.method,
+                label=_row_label(title, choice, in_front=several and bool(table.methods)),
+                method=choice.method,
+                variant=choice.changes,
+                runs=(),
+            )
+            rows.append(PlannedRow(row, trained))
     _check_distinct(name, rows)
     return rows
 
@@ -137,12 +170,13 @@ def _row_label(title: str, choice: Choice, *, in_front: bool) -> str:
     return f"{title} ({varied})" if in_front else varied
 
 
-def _check_distinct(name: str, rows: list[Row]) -> None:
+def _check_distinct(name: str, rows: list[PlannedRow]) -> None:
     """ConfigError for two rows of the same runs: one value named twice, as 1 and 1.0 are."""
     seen: dict[tuple[str, ...], str] = {}
-    for row, keys in rows:
-        if (first := seen.setdefault(tuple(keys), row["label"])) != row["label"]:
+    for row, trained in rows:
+        keys = tuple(job.key for job in trained)
+        if (first := seen.setdefault(keys, row.label)) != row.label:
             raise ConfigError(
-                f"tables.{name}: rows '{first}' and '{row['label']}' on {row['dataset']} are the same run ({keys[0]});"
+                f"tables.{name}: rows '{first}' and '{row.label}' on {row.dataset} are the same run ({keys[0]});"
                 " name it once"
             )

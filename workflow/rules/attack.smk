@@ -1,28 +1,28 @@
-# The manifest lies beside the outcomes undeclared: the next plan reads it to keep this job (see workflow/planning/attack_jobs.py),
-# also while the outcomes are being made anew.
+def attack_asks(wildcards):
+    """The class of resources that a job asks for; AutoAttack is alone and has its own."""
+    return plan.attack[wildcards.attacks].resources
+
+
+# The manifest lies beside the outcomes undeclared: the next plan reads it to keep this job (see
+# workflow/planning/attack_jobs.py), also while the outcomes are being made anew.
 rule attack:
     input:
-        checkpoint=lambda wildcards: attack_job(wildcards).inputs["checkpoint"],
-        test=lambda wildcards: attack_job(wildcards).inputs["test"],
+        unpack(lambda wildcards: plan.attack[wildcards.attacks].inputs),
     output:
-        outcomes="results/attack/{run}/{group}.parquet",
+        **ATTACK.outputs("{attacks}"),
     log:
-        "logs/attack/{run}/{group}.log",
+        ATTACK.log("{attacks}"),
     benchmark:
-        "logs/attack/{run}/{group}.benchmark.tsv"
+        benchmark_of(ATTACK, "{attacks}")
     conda:
         CONDA
-    threads: attack_asks("threads")
+    threads: resource("threads", attack_asks)
     resources:
-        mem_mb=attack_asks("mem_mb"),
-        runtime=attack_asks("runtime"),
-        gpu=attack_asks("gpu"),
+        **resources_of(attack_asks),
     params:
-        settings=lambda wildcards: attack_job(wildcards).settings,
-        code=lambda wildcards: attack_job(wildcards).code,
+        settings=lambda wildcards: plan.attack[wildcards.attacks].settings,
+        code=lambda wildcards: plan.attack[wildcards.attacks].code,
     shell:
-        start("attack", "attack")
-        + resumable("attack", "{wildcards.run}/{wildcards.group}")
-        + " --settings {params.settings:q}"
+        command(ATTACK) + resumable("attack/{wildcards.attacks}") + " --settings {params.settings:q}"
         " --checkpoint {input.checkpoint} --test {input.test} --outcomes {output.outcomes}"
-        " --manifest results/attack/{wildcards.run}/{wildcards.group}.json"
+        " --manifest " + ATTACK.file("manifest", "{wildcards.attacks}")

@@ -1,10 +1,10 @@
-# What the rules look up: how a command starts, resources, optional arguments, and jobs of the plan by their wildcards.
+# What the rules share: how a command starts, logs, resources, optional arguments. Their files are named in
+# workflow/planning/stages.py, their jobs planned in workflow/planning/runs.py and tables.py.
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
-LOCATIONS = canonical_json(plan.locations)
-TABLES = f"results/tables/{experiment.place}"
 RESUME = "results/resume"
-TABLE_LOGS = f"logs/tables/{experiment.place}"
+ASKED = {name: experiment.stage_resources(name) for name in RESOURCES}
+GROWING = ("mem_mb", "runtime")
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
 
@@ -15,7 +15,7 @@ wildcard_constraints:
     neighbors=NAME,
     structure=NAME,
     run=rf"{NAME}/{NAME}/seed\d+",
-    group=NAME,
+    attacks=rf"{NAME}/{NAME}/seed\d+/{NAME}",
 
 
 # When the main process planned its jobs; they inherit it. Outputs finished since are taken (stages/core/job/once.py).
@@ -35,40 +35,44 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and "gp
         workflow.register_resource("gpu", slots)
 
 
-def start(stage, command):
-    """`python -m stages.<command>` with a log of each attempt, a GPU of its own if it asks for one, and its threads.
+def command(stage):
+    """`python -m stages.…` with a log of each attempt, a GPU of its own if it asks for one, and its threads.
 
     `exec`, so that signals reach the stage and not a shell around it.
     """
-    device = experiment.device if experiment.stage_resources(stage).gpu else "cpu"
+    device = experiment.device if ASKED[stage.resources].gpu else "cpu"
     return (
         f"exec python -m workflow.launch.job --log {{log}} --gpu {{resources.gpu}} --jobs-per-gpu {experiment.jobs_per_gpu}"
-        f" -- python -m stages.{command} --device {device} --threads {{threads}}"
+        f" -- python -m stages.{stage.command} --device {device} --threads {{threads}}"
     )
 
 
-def resumable(stage, name):
+def resumable(name):
     """The arguments of a job that goes on where an earlier attempt was interrupted."""
-    return f" --resume {RESUME}/{stage}/{name} --planned-at {os.environ['LSP_PLANNED_AT']}"
+    return f" --resume {RESUME}/{name} --planned-at {os.environ['LSP_PLANNED_AT']}"
 
 
-def asks(stage, what):
-    """A resource of a stage; memory and time grow with the attempt, up to threefold. A change reruns nothing."""
-    value = getattr(experiment.stage_resources(stage), what)
-    if what in ("mem_mb", "runtime"):
-        return lambda wildcards, attempt: value * min(attempt, 3)
-    return value
+def benchmark_of(stage, key):
+    """Where Snakemake notes a job's seconds and memory, beside its log."""
+    return str(Path(stage.log(key)).with_suffix(".benchmark.tsv"))
 
 
-def attack_asks(what):
-    """Cheap attacks share a job and ask for `attack`; AutoAttack is alone and asks for `autoattack`."""
-    cheap, alone = asks("attack", what), asks("autoattack", what)
+def resource(what, asks):
+    """A resource of a class, or of the class that `asks` finds for wildcards. A change reruns nothing.
 
-    def asked(wildcards, attempt=1):
-        value = cheap if wildcards.group.startswith("attacks-") else alone
-        return value(wildcards, attempt) if callable(value) else value
+    Memory and time grow with the attempt, up to threefold.
+    """
 
-    return asked
+    def amount(wildcards, attempt=1):
+        asked = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
+        return asked * min(attempt, 3) if what in GROWING else asked
+
+    return amount if callable(asks) or what in GROWING else getattr(ASKED[asks], what)
+
+
+def resources_of(asks):
+    """What a job asks of the scheduler besides threads."""
+    return {what: resource(what, asks) for what in (*GROWING, "gpu")}
 
 
 def optional(flag, path):
@@ -76,35 +80,12 @@ def optional(flag, path):
     return f"{flag} {path}" if path else ""
 
 
-def attack_job(wildcards):
-    """The planned job of a checkpoint's group of attacks."""
-    return plan.attack[f"{wildcards.run}/{wildcards.group}"]
-
-
-def tables_of(kind):
-    """Names of the experiment's tables of a kind, as a pattern."""
-    return "|".join(name for name, table in experiment.tables.items() if table.kind == kind) or "none"
-
-
-def table_inputs(wildcards):
-    """Every outcome and test-selected figure that a table shows, every history that a figure shows."""
-    table = plan.tables[wildcards.table]
-    runs = [run for row in table["rows"] for run in row["runs"]]
-    if table["kind"] == "losses":
-        return sorted({run["history"] for run in runs})
-    outcomes = {cell["path"] for run in runs for cell in run["outcomes"].values()}
-    return sorted(outcomes | {run["test_selected"] for run in runs if "test_selected" in run})
+def tables_of(stage):
+    """Names of the experiment's tables, or of its figures, as a pattern."""
+    return "|".join(name for name, job in plan.tables.items() if job.stage is stage) or "none"
 
 
 def table_files():
-    """What `all` asks for."""
-    endings = {"table": ("csv", "tex"), "losses": ("png", "pdf")}
-    made = [f"{TABLES}/{name}.{ending}" for name, table in experiment.tables.items() for ending in endings[table.kind]]
-    compared = [f"{TABLES}/comparisons.csv"] * bool(comparison_inputs())
-    return [*made, *compared, f"{TABLES}/assumptions.md"]
-
-
-def comparison_inputs():
-    """Every outcome that a table shows."""
-    runs = [run for table in comparisons(plan)[0].get("plans", []) for row in table["rows"] for run in row["runs"]]
-    return sorted({cell["path"] for run in runs for cell in run["outcomes"].values()})
+    """What `all` asks for: of each job of the tables what is read, not its manifest."""
+    shown = {TABLE: ("csv", "tex"), FIGURE: ("png", "pdf"), COMPARISONS: ("csv",), ASSUMPTIONS: ("listed",)}
+    return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]

@@ -1,27 +1,23 @@
-# Where the files lie (LOCATIONS) is no param: moved files rerun nothing.
+# Where the files lie is a resource and no param: moved files rerun nothing.
 # STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
 rule data:
     output:
-        train="results/data/{data}/train.safetensors",
-        test="results/data/{data}/test.safetensors",
-        manifest="results/data/{data}/manifest.json",
+        **DATA.outputs("{data}"),
     log:
-        "logs/data/{data}.log",
+        DATA.log("{data}"),
     benchmark:
-        "logs/data/{data}.benchmark.tsv"
+        benchmark_of(DATA, "{data}")
     conda:
         CONDA
-    threads: asks("data", "threads")
+    threads: resource("threads", DATA.resources)
     resources:
-        mem_mb=asks("data", "mem_mb"),
-        runtime=asks("data", "runtime"),
-        gpu=asks("data", "gpu"),
+        **resources_of(DATA.resources),
+        folder=lambda wildcards: plan.data[wildcards.data].place or "",
     params:
         settings=lambda wildcards: plan.data[wildcards.data].settings,
         code=lambda wildcards: plan.data[wildcards.data].code,
         unlabelled=lambda wildcards: optional("--unlabelled", plan.data[wildcards.data].inputs.get("unlabelled")),
     shell:
-        start("data", "data") + " --settings {params.settings:q} --locations {LOCATIONS:q}"
-        " --downloads {DOWNLOADS:q}"
+        command(DATA) + " --settings {params.settings:q} --folder={resources.folder:q} --downloads {DOWNLOADS:q}"
         " --train {output.train} --test {output.test} {params.unlabelled}"
         " --manifest {output.manifest}"

@@ -3,20 +3,16 @@ rule pretrain:
         train=lambda wildcards: plan.pretrain[wildcards.features].inputs["train"],
         test=lambda wildcards: plan.pretrain[wildcards.features].inputs["test"],
     output:
-        encoder="results/features/{features}/encoder.safetensors",
-        history="results/features/{features}/history.parquet",
-        manifest="results/features/{features}/pretrain.json",
+        **PRETRAIN.outputs("{features}"),
     log:
-        "logs/pretrain/{features}.log",
+        PRETRAIN.log("{features}"),
     benchmark:
-        "logs/pretrain/{features}.benchmark.tsv"
+        benchmark_of(PRETRAIN, "{features}")
     conda:
         CONDA
-    threads: asks("pretrain", "threads")
+    threads: resource("threads", PRETRAIN.resources)
     resources:
-        mem_mb=asks("pretrain", "mem_mb"),
-        runtime=asks("pretrain", "runtime"),
-        gpu=asks("pretrain", "gpu"),
+        **resources_of(PRETRAIN.resources),
     params:
         settings=lambda wildcards: plan.pretrain[wildcards.features].settings,
         code=lambda wildcards: plan.pretrain[wildcards.features].code,
@@ -24,9 +20,7 @@ rule pretrain:
             "--unlabelled", plan.pretrain[wildcards.features].inputs.get("unlabelled")
         ),
     shell:
-        start("pretrain", "features pretrain")
-        + resumable("features", "{wildcards.features}")
-        + " --settings {params.settings:q}"
+        command(PRETRAIN) + resumable("features/{wildcards.features}") + " --settings {params.settings:q}"
         " --train {input.train} --test {input.test} {params.unlabelled}"
         " --encoder {output.encoder} --history {output.history} --manifest {output.manifest}"
 
@@ -35,23 +29,20 @@ rule embed:
     input:
         unpack(lambda wildcards: plan.embed[wildcards.features].inputs),
     output:
-        embeddings="results/features/{features}/embeddings.parquet",
-        manifest="results/features/{features}/embed.json",
+        **EMBED.outputs("{features}"),
     log:
-        "logs/embed/{features}.log",
+        EMBED.log("{features}"),
     benchmark:
-        "logs/embed/{features}.benchmark.tsv"
+        benchmark_of(EMBED, "{features}")
     conda:
         CONDA
-    threads: asks("embed", "threads")
+    threads: resource("threads", EMBED.resources)
     resources:
-        mem_mb=asks("embed", "mem_mb"),
-        runtime=asks("embed", "runtime"),
-        gpu=asks("embed", "gpu"),
+        **resources_of(EMBED.resources),
     params:
         settings=lambda wildcards: plan.embed[wildcards.features].settings,
         code=lambda wildcards: plan.embed[wildcards.features].code,
         encoder=lambda wildcards, input: optional("--encoder", input.get("encoder")),
     shell:
-        start("embed", "features embed") + " --settings {params.settings:q} --train {input.train} {params.encoder}"
+        command(EMBED) + " --settings {params.settings:q} --train {input.train} {params.encoder}"
         " --embeddings {output.embeddings} --manifest {output.manifest}"

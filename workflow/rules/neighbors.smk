@@ -1,54 +1,43 @@
 rule index:
     input:
-        embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
+        unpack(lambda wildcards: plan.index[wildcards.neighbors].inputs),
     output:
-        index="results/neighbors/{neighbors}/index.faiss",
-        checksum="results/neighbors/{neighbors}/index.faiss.sha256",
-        manifest="results/neighbors/{neighbors}/index.json",
+        **INDEX.outputs("{neighbors}"),
     log:
-        "logs/index/{neighbors}.log",
+        INDEX.log("{neighbors}"),
     benchmark:
-        "logs/index/{neighbors}.benchmark.tsv"
+        benchmark_of(INDEX, "{neighbors}")
     conda:
         CONDA
-    threads: asks("index", "threads")
+    threads: resource("threads", INDEX.resources)
     resources:
-        mem_mb=asks("index", "mem_mb"),
-        runtime=asks("index", "runtime"),
-        gpu=asks("index", "gpu"),
+        **resources_of(INDEX.resources),
     params:
-        settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
-        code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
+        settings=lambda wildcards: plan.index[wildcards.neighbors].settings,
+        code=lambda wildcards: plan.index[wildcards.neighbors].code,
     shell:
-        start("index", "neighbors build") + " --settings {params.settings:q} --embeddings {input.embeddings}"
+        command(INDEX) + " --settings {params.settings:q} --embeddings {input.embeddings}"
         " --index {output.index} --manifest {output.manifest}"
 
 
 rule neighbors:
     input:
-        embeddings=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["embeddings"],
-        train=lambda wildcards: plan.neighbors[wildcards.neighbors].inputs["train"],
-        index=rules.index.output.index,
-        checksum=rules.index.output.checksum,
+        unpack(lambda wildcards: plan.neighbors[wildcards.neighbors].inputs),
     output:
-        neighbors="results/neighbors/{neighbors}/neighbors.parquet",
-        report="results/neighbors/{neighbors}/report.json",
-        manifest="results/neighbors/{neighbors}/neighbors.json",
+        **NEIGHBORS.outputs("{neighbors}"),
     log:
-        "logs/search/{neighbors}.log",
+        NEIGHBORS.log("{neighbors}"),
     benchmark:
-        "logs/search/{neighbors}.benchmark.tsv"
+        benchmark_of(NEIGHBORS, "{neighbors}")
     conda:
         CONDA
-    threads: asks("search", "threads")
+    threads: resource("threads", NEIGHBORS.resources)
     resources:
-        mem_mb=asks("search", "mem_mb"),
-        runtime=asks("search", "runtime"),
-        gpu=asks("search", "gpu"),
+        **resources_of(NEIGHBORS.resources),
     params:
         settings=lambda wildcards: plan.neighbors[wildcards.neighbors].settings,
         code=lambda wildcards: plan.neighbors[wildcards.neighbors].code,
     shell:
-        start("search", "neighbors search") + " --settings {params.settings:q} --embeddings {input.embeddings}"
+        command(NEIGHBORS) + " --settings {params.settings:q} --embeddings {input.embeddings}"
         " --index {input.index} --labels-from {input.train}"
         " --neighbors {output.neighbors} --report {output.report} --manifest {output.manifest}"

@@ -1,24 +1,20 @@
 rule structure:
     input:
-        neighbors=lambda wildcards: plan.structure[wildcards.structure].inputs["neighbors"],
-        embeddings=lambda wildcards: plan.structure[wildcards.structure].inputs["embeddings"],
+        unpack(lambda wildcards: plan.structure[wildcards.structure].inputs),
     output:
-        structure="results/structure/{structure}/structure.parquet",
-        manifest="results/structure/{structure}/manifest.json",
+        **STRUCTURE.outputs("{structure}"),
     log:
-        "logs/structure/{structure}.log",
+        STRUCTURE.log("{structure}"),
     benchmark:
-        "logs/structure/{structure}.benchmark.tsv"
+        benchmark_of(STRUCTURE, "{structure}")
     conda:
         CONDA
-    threads: asks("structure", "threads")
+    threads: resource("threads", STRUCTURE.resources)
     resources:
-        mem_mb=asks("structure", "mem_mb"),
-        runtime=asks("structure", "runtime"),
-        gpu=asks("structure", "gpu"),
+        **resources_of(STRUCTURE.resources),
     params:
         settings=lambda wildcards: plan.structure[wildcards.structure].settings,
         code=lambda wildcards: plan.structure[wildcards.structure].code,
     shell:
-        start("structure", "structure") + " --settings {params.settings:q} --neighbors {input.neighbors}"
+        command(STRUCTURE) + " --settings {params.settings:q} --neighbors {input.neighbors}"
         " --embeddings {input.embeddings} --structure {output.structure} --manifest {output.manifest}"

@@ -8,90 +8,74 @@ localrules:
 
 rule table:
     input:
-        table_inputs,
+        lambda wildcards: list(plan.tables[wildcards.table].inputs),
     output:
-        csv=f"{TABLES}/{{table}}.csv",
-        tex=f"{TABLES}/{{table}}.tex",
-        document=f"{TABLES}/{{table}}-document.tex",
-        text=f"{TABLES}/{{table}}.txt",
-        manifest=f"{TABLES}/{{table}}.json",
+        **TABLE.outputs(f"{experiment.place}/{{table}}"),
     log:
-        f"{TABLE_LOGS}/{{table}}.log",
+        TABLE.log(f"{experiment.place}/{{table}}"),
     benchmark:
-        f"{TABLE_LOGS}/{{table}}.benchmark.tsv"
+        benchmark_of(TABLE, f"{experiment.place}/{{table}}")
     wildcard_constraints:
-        table=tables_of("table"),
+        table=tables_of(TABLE),
     conda:
         CONDA
-    threads: asks("tables", "threads")
+    threads: resource("threads", TABLE.resources)
     resources:
-        mem_mb=asks("tables", "mem_mb"),
-        runtime=asks("tables", "runtime"),
-        gpu=asks("tables", "gpu"),
+        **resources_of(TABLE.resources),
     params:
-        settings=lambda wildcards: packed_json(plan.tables[wildcards.table]),
-        code=lambda wildcards: plan.table_code[wildcards.table],
-        folder=lambda wildcards, output: Path(output.csv).parent,
+        settings=lambda wildcards: plan.tables[wildcards.table].settings,
+        code=lambda wildcards: plan.tables[wildcards.table].code,
+        folder=lambda wildcards: plan.tables[wildcards.table].folder,
     shell:
-        start("tables", "tables") + " --settings {params.settings:q} --root . --out {params.folder}"
-        " --manifest {output.manifest}"
+        command(TABLE) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"
 
 
 use rule table as figure with:
     output:
-        csv=f"{TABLES}/{{table}}.csv",
-        png=f"{TABLES}/{{table}}.png",
-        pdf=f"{TABLES}/{{table}}.pdf",
-        manifest=f"{TABLES}/{{table}}.json",
+        **FIGURE.outputs(f"{experiment.place}/{{table}}"),
     wildcard_constraints:
-        table=tables_of("losses"),
+        table=tables_of(FIGURE),
 
 
+# Without a table there are no pairs of rows, and nothing asks for them.
 rule comparisons:
     input:
-        comparison_inputs(),
+        list(plan.lists["comparisons"].inputs) if "comparisons" in plan.lists else [],
     output:
-        csv=f"{TABLES}/comparisons.csv",
-        manifest=f"{TABLES}/comparisons.json",
+        **COMPARISONS.outputs(f"{experiment.place}/comparisons"),
     log:
-        f"{TABLE_LOGS}/comparisons.log",
+        COMPARISONS.log(f"{experiment.place}/comparisons"),
     benchmark:
-        f"{TABLE_LOGS}/comparisons.benchmark.tsv"
+        benchmark_of(COMPARISONS, f"{experiment.place}/comparisons")
     conda:
         CONDA
-    threads: asks("tables", "threads")
+    threads: resource("threads", COMPARISONS.resources)
     resources:
-        mem_mb=asks("tables", "mem_mb"),
-        runtime=asks("tables", "runtime"),
-        gpu=asks("tables", "gpu"),
+        **resources_of(COMPARISONS.resources),
     params:
-        settings=packed_json(comparisons(plan)[0]),
-        code=comparisons(plan)[1],
-        folder=lambda wildcards, output: Path(output.csv).parent,
+        settings=lambda wildcards: plan.lists["comparisons"].settings,
+        code=lambda wildcards: plan.lists["comparisons"].code,
+        folder=lambda wildcards: plan.lists["comparisons"].folder,
     shell:
-        start("tables", "tables.comparisons") + " --settings {params.settings:q} --root . --out {params.folder}"
+        command(COMPARISONS) + " --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest}"
 
 
 rule assumptions:
     output:
-        listed=f"{TABLES}/assumptions.md",
-        manifest=f"{TABLES}/assumptions.json",
+        **ASSUMPTIONS.outputs(f"{experiment.place}/assumptions"),
     log:
-        f"{TABLE_LOGS}/assumptions.log",
+        ASSUMPTIONS.log(f"{experiment.place}/assumptions"),
     benchmark:
-        f"{TABLE_LOGS}/assumptions.benchmark.tsv"
+        benchmark_of(ASSUMPTIONS, f"{experiment.place}/assumptions")
     conda:
         CONDA
-    threads: asks("tables", "threads")
+    threads: resource("threads", ASSUMPTIONS.resources)
     resources:
-        mem_mb=asks("tables", "mem_mb"),
-        runtime=asks("tables", "runtime"),
-        gpu=asks("tables", "gpu"),
+        **resources_of(ASSUMPTIONS.resources),
     params:
-        settings=packed_json(assumed(experiment)),
-        code=assumptions_code(),
-        folder=lambda wildcards, output: Path(output.manifest).parent,
+        settings=plan.lists["assumptions"].settings,
+        code=plan.lists["assumptions"].code,
+        folder=plan.lists["assumptions"].folder,
     shell:
-        start("tables", "tables.assumptions") + " --settings {params.settings:q} --out {params.folder}"
-        " --manifest {output.manifest}"
+        command(ASSUMPTIONS) + " --settings {params.settings:q} --out {params.folder} --manifest {output.manifest}"

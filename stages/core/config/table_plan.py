@@ -26,10 +26,10 @@ class Run(Section):
     seed: CountOrZero
     name: str = Field(description="the run's folder; footnotes name a missing run by it")
     history: str | None = Field(None, description="Parquet file with one line an epoch")
+    outcomes: dict[str, Outcome] = Field(default_factory=dict, description="by the attack's key in the columns")
     test_selected: str | None = Field(
         None, description="manifest with the figures of the epoch that is best on test images, for parity; never AA"
     )
-    outcomes: dict[str, Outcome] = Field(default_factory=dict, description="by the attack's key in the columns")
 
 
 def _revived(value: Any) -> Any:

@@ -36,8 +36,7 @@ class Project:
         path.write_text(text)
 
     def digest(self, modules: list[str]) -> str:
-        for cached in (code._tree, code._imports, code._meaning):
-            cached.cache_clear()
+        code._read.cache_clear()
         return code_digest(modules)
 
 
@@ -50,8 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     made.write("stages/other.py", "LIMIT = 1\n")
     made.write("stages/core/errors.py", "class Fault(Exception): ...\n")
     yield made
-    for cached in (code._tree, code._imports, code._meaning):
-        cached.cache_clear()
+    code._read.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -128,5 +126,4 @@ def test_a_new_objective_leaves_the_digest_of_training_and_a_changed_one_only_it
     loop = tmp_path / "stages/train/loop.py"
     loop.write_text(loop.read_text().replace("MEASUREMENT_SEED = 0", "MEASUREMENT_SEED = 1"))
     assert project.digest(TRAIN) != before
-    for cached in (code._tree, code._imports, code._meaning):
-        cached.cache_clear()
+    code._read.cache_clear()

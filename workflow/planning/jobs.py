@@ -1,0 +1,126 @@
+"""What is planned: every job of an experiment, by its kind and its name among its kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from stages.core.config.table_plan import Plan as TablePlan
+from workflow.planning.experiment import Experiment
+from workflow.planning.stages import Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a stage: its name, its settings as JSON, the chained digest of its code, and what it reads.
+
+    components: the modules that it runs besides its stage's (an objective, attacks).
+    """
+
+    stage: Stage
+    key: str
+    settings: str
+    code: str
+    inputs: dict[str, str] = field(default_factory=dict)
+    components: tuple[str, ...] = ()
+
+    def file(self, name: str) -> str:
+        """Where it writes one of its files."""
+        return self.stage.file(name, self.key)
+
+    def outputs(self) -> dict[str, str]:
+        """The files that Snakemake is told of, by name."""
+        return self.stage.outputs(self.key)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Those whose import closures are the job's own code; its manifest holds their digest."""
+        return (*self.stage.modules, *self.components)
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie."""
+        return str(PurePosixPath(self.file(next(iter(self.stage.files)))).parent)
+
+    @property
+    def log(self) -> str:
+        """Where it says what it does."""
+        return self.stage.log(self.key)
+
+    @property
+    def resources(self) -> str:
+        """The class of resources it asks for."""
+        return self.stage.resources
+
+
+@dataclass(frozen=True)
+class DataJob(Job):
+    """A data set's preparation, and the local folder that its files are read from: no setting, for they may move."""
+
+    place: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TrainJob(Job):
+    """A training run of one seed, and what the tables say of it."""
+
+    name: str = ""
+    seed: int = 0
+    selects: bool = False
+
+
+@dataclass(frozen=True)
+class Training:
+    """All of a training run but its seed: what it is told and reads, and what its name is made of."""
+
+    title: str
+    settings: dict[str, Any]
+    identity: tuple[str, ...]
+    form: dict[str, Any]
+    differences: list[str]
+    code: str
+    inputs: dict[str, str]
+    components: tuple[str, ...]
+    helper: str | None
+    selects: bool
+
+
+@dataclass(frozen=True)
+class AttackJob(Job):
+    """Attacks on one checkpoint that share a process, and the class of resources that such a job asks for."""
+
+    asks: str = "attack"
+
+    @property
+    def resources(self) -> str:
+        """`attack`, or `autoattack` for an attack that is alone."""
+        return self.asks
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableJob(Job):
+    """What makes a table or a figure; its settings are the plan of it, packed for a command line."""
+
+    plan: TablePlan
+
+
+@dataclass
+class Plan:
+    """Every job of an experiment by its name among its kind; tables and the lists beside them by their own."""
+
+    experiment: Experiment
+    data: dict[str, DataJob] = field(default_factory=dict)
+    pretrain: dict[str, Job] = field(default_factory=dict)
+    embed: dict[str, Job] = field(default_factory=dict)
+    index: dict[str, Job] = field(default_factory=dict)
+    neighbors: dict[str, Job] = field(default_factory=dict)
+    structure: dict[str, Job] = field(default_factory=dict)
+    train: dict[str, TrainJob] = field(default_factory=dict)
+    attack: dict[str, AttackJob] = field(default_factory=dict)
+    tables: dict[str, TableJob] = field(default_factory=dict)
+    lists: dict[str, Job] = field(default_factory=dict)
+
+    def of(self, stage: Stage) -> Mapping[str, Job]:
+        """The jobs of a stage that the tables rest on."""
+        jobs: Mapping[str, Job] = getattr(self, stage.name)
+        return jobs
