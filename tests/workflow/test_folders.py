@@ -31,6 +31,7 @@ def snakemake(project: Project, where: Path, *words: str) -> str:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_checkout_with_braces_in_its_path_plans(braced: Project) -> None:
     assert "rule train:" in snakemake(braced, braced.root, "-n")
 
