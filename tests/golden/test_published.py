@@ -15,6 +15,7 @@ from workflow.planning.tables import make_plan, told
 PUBLISHED = ROOT / "results/published"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(PUBLISHED.glob("*/plans/*.json")), reason="results/published holds no experiment yet")
 def test_the_committed_tables_are_what_the_committed_outcomes_give():
     command = [sys.executable, "-m", "workflow.commands.republish", "--check"]

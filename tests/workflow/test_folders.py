@@ -31,11 +31,13 @@ def snakemake(project: Project, where: Path, *words: str) -> str:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_checkout_with_braces_in_its_path_plans(braced: Project) -> None:
     assert "rule train:" in snakemake(braced, braced.root, "-n")
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_directory_is_where_results_go(braced: Project, tmp_path: Path) -> None:
     there = tmp_path / "there {x}"
     snakemake(braced, braced.root, "--directory", str(there), "--until", "data")
@@ -44,6 +46,7 @@ def test_directory_is_where_results_go(braced: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_snakefile_elsewhere_runs_here(braced: Project, tmp_path: Path) -> None:
     snakemake(braced, tmp_path, "-s", str(braced.root / "Snakefile"), "--until", "data")
     assert list(tmp_path.glob("results/data/*/manifest.json"))

@@ -81,6 +81,7 @@ def test_snakemake_ends_with_that_line_and_status_1(fresh, wrong: str) -> None:
     assert not (fresh.root / "results").exists()
 
 
+@pytest.mark.slow
 def test_snakemake_names_a_config_file_that_is_missing_from_wherever_it_is_run(fresh, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -78,6 +78,7 @@ def printed(program: str, *words: str) -> object:
     return json.loads(subprocess.run(command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 def test_on_one_thread_every_library_computes_on_one_whatever_it_did_before(tmp_path: Path) -> None:
     shares = printed(SHARES, str(tmp_path / "table.parquet"))
     assert isinstance(shares, dict)
@@ -85,6 +86,7 @@ def test_on_one_thread_every_library_computes_on_one_whatever_it_did_before(tmp_
     assert min(shares.values()) > 0.8, shares
 
 
+@pytest.mark.slow
 def test_the_limit_holds_for_libraries_loaded_later_and_may_be_set_again() -> None:
     pools = printed(POOLS)
     assert isinstance(pools, dict)

@@ -240,6 +240,7 @@ def test_in_a_slurm_job_with_several_gpus_each_has_one_job_whatever_other_slurm_
     assert Counter((name[:-1], gpu) for name, gpu in machine.running().items()).most_common(1)[0][1] == 1
 
 
+@pytest.mark.slow
 def test_under_snakemake_as_many_jobs_run_as_there_are_slots_each_on_a_gpu_of_its_own(machine: Machine) -> None:
     (machine.root / "job.py").write_text(JOB)
     (machine.root / "Snakefile").write_text(SNAKEFILE.format(python=sys.executable))

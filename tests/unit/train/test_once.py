@@ -51,6 +51,7 @@ runpy.run_module("stages.train", run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_gets_sigterm_exits_75_without_outputs_and_the_next_one_finishes_its_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
