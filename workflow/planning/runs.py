@@ -2,7 +2,7 @@
 
 A run's folder is named for people and for identity: method, what differs from its preset, and eight hex digits of
 every setting that can change its result, in a canonical form that later options leave as it is (config/section.py).
-Where files come from (folder, mirror) and titles are no part of it.
+Where files come from (folder) and titles are no part of it.
 `code` of a job chains the digests of its own code and of all jobs before it, so that a rerun that was cut short
 between two stages is never taken for fresh.
 """
@@ -89,16 +89,17 @@ class Planner:
     def data(self, dataset: str) -> tuple[str, Job]:
         """The job that prepares a data set's images."""
         settings = self.experiment.datasets[dataset].data
-        given = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
+        given = settings.model_dump(mode="json", exclude={"title", "folder"})
         key = f"{dataset}-{digest(settings.identity())}"
         folder = f"results/data/{key}"
-        self.plan.locations[key] = settings.model_dump(mode="json", include={"folder", "mirror"})
+        self.plan.locations[key] = settings.model_dump(mode="json", include={"folder"})
+        modules = (*DATA_MODULES, module_name("sources", settings.source))
         job = Job(
             folder,
             canonical_json(given),
-            code_digest(DATA_MODULES),
+            code_digest(modules),
             {"unlabelled": f"{folder}/unlabelled.safetensors"} if settings.unlabelled else {},
-            DATA_MODULES,
+            modules,
         )
         return key, self.plan.data.setdefault(key, job)
 

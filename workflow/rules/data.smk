@@ -1,5 +1,5 @@
 # Where the files lie (LOCATIONS) is no param: moved files rerun nothing.
-# STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
+# Unlabelled images are written undeclared beside the others: not every data set has them.
 rule data:
     output:
         train="results/data/{data}/train.safetensors",
