@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages.core.artifacts import write_images
 from stages.core.config.data import Data
+from stages.core.config.plugins import module_name
 from stages.core.device import prepare
 from stages.core.errors import ConfigError
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser("data", "Read or download a data set, verify it and decode it once.", Data, EXAMPLE)
     arguments.add_argument("--train", type=Path, required=True, help="where the training images go (safetensors)")
     arguments.add_argument("--test", type=Path, required=True, help="where the test images go (safetensors)")
-    arguments.add_argument("--unlabelled", type=Path, help="stl10 with `unlabelled`: where those images go")
+    arguments.add_argument("--unlabelled", type=Path, help="with the setting `unlabelled`: where those images go")
     arguments.add_argument("--downloads", type=Path, required=True, help="folder that keeps official archives")
     arguments.add_argument(
         "--folder",
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         with recorded(
             Job(
                 given.manifest,
-                modules=["stages.data.__main__"],
+                modules=["stages.data.__main__", module_name("sources", settings.source)],
                 settings=settings.model_dump(mode="json"),
                 inputs={},
                 outputs=outputs,

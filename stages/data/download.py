@@ -6,7 +6,6 @@ What is read is what the checksum covers: tars are unpacked anew beside the arch
 import contextlib
 import errno
 import logging
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -15,14 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import pooch
 
 from stages.core.errors import ArtifactError, DownloadError
 from stages.core.job.progress import SECONDS_BETWEEN_LINES, log_line
-from stages.data.paths import expand
 
 RETRIES = 3
 TIMEOUT = 60.0  # seconds without an answer
@@ -57,41 +53,37 @@ class _Lines:
         pass
 
 
-def fetch(archive: Archive, downloads: Path, mirror: str | None) -> Path:
+def fetch(archive: Archive, downloads: Path) -> Path:
     """The verified archive below `downloads`, downloaded if it is absent or differs from its MD5.
 
-    mirror: a URL or a local folder (or file:// URL) that holds a file of the same name.
     Raises DownloadError if it cannot be had or differs from its checksum.
     """
     logging.getLogger("pooch").setLevel(logging.WARNING)
-    url = archive.url if mirror is None else f"{mirror.rstrip('/')}/{archive.name}"
-    local = _local_path(mirror, archive.name)
-    shown = url if local is None else str(local)
     pup = pooch.create(
         path=downloads,
         base_url="",
         registry={archive.name: f"md5:{archive.md5}"},
-        urls={archive.name: url},
-        retry_if_failed=RETRIES if local is None else 0,
+        urls={archive.name: archive.url},
+        retry_if_failed=RETRIES,
     )
     try:
-        pup.fetch(archive.name, downloader=_HttpDownloader(archive.name) if local is None else _LocalCopy(local))
+        pup.fetch(archive.name, downloader=_HttpDownloader(archive.name))
     except (OSError, ValueError) as error:  # ValueError: pooch's word for a wrong checksum
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         reason = " ".join(str(error).split())
         raise DownloadError(
-            f"{archive.name}: cannot be had from {shown} ({reason}); look at the network, set `mirror`, "
-            f"or set `folder` to where the files are"
+            f"{archive.name}: cannot be had from {archive.url} ({reason}); look at the network, or set `folder` to"
+            " where the files are"
         ) from error
     return downloads / archive.name
 
 
 @contextlib.contextmanager
-def downloaded(archives: Sequence[Archive], downloads: Path, mirror: str | None) -> Iterator[Path]:
+def downloaded(archives: Sequence[Archive], downloads: Path) -> Iterator[Path]:
     """Yield a folder with the verified archives' content: tars unpacked, other files as they are."""
     downloads.mkdir(parents=True, exist_ok=True)
-    paths = [fetch(archive, downloads, mirror) for archive in archives]
+    paths = [fetch(archive, downloads) for archive in archives]
     tars = [path for path in paths if path.name.endswith((".tar.gz", ".tgz", ".tar"))]
     if not tars:
         yield downloads
@@ -119,31 +111,6 @@ def unpack(path: Path, folder: Path) -> None:
         raise ArtifactError(
             f"{path}: not a readable tar ({error}); move it away and run again, to download it anew"
         ) from error
-
-
-def _local_path(mirror: str | None, name: str) -> Path | None:
-    """The file on a local mirror, or None where there is no mirror or it is remote."""
-    if mirror is None:
-        return None
-    parts = urlsplit(mirror)
-    if parts.scheme in ("http", "https"):
-        return None
-    if parts.scheme == "file":
-        return Path(url2pathname(parts.path)) / name
-    if "://" in mirror:
-        raise DownloadError(f"mirror: '{mirror}' is neither http(s)://, file:// nor a folder; write one of these")
-    return expand(mirror, "mirror") / name
-
-
-@dataclass(frozen=True)
-class _LocalCopy:
-    """A pooch downloader that copies a local file."""
-
-    source: Path
-
-    def __call__(self, url: str, output_file: Any, caller: Any) -> None:
-        log_line(f"copying {self.source}")
-        shutil.copyfile(self.source, output_file)
 
 
 @dataclass(frozen=True)

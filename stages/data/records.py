@@ -30,7 +30,7 @@ class Records:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The two labelled splits, and STL-10's unlabelled images where they are asked for.
+    """The two labelled splits, and unlabelled images where they are asked for.
 
     classes: the names by label as the source lists them, () where it lists none (see `classes.settled`).
     """
@@ -62,7 +62,7 @@ def from_encoded(read: Callable[[int], bytes], labels: Labels, where: Callable[[
     return Records(labels, lambda row: decode_image(read(row), where(row), noted), where, noted)
 
 
-def unlabelled(records: Records) -> Records:
+def without_labels(records: Records) -> Records:
     """The same images with every label -1."""
     return replace(records, labels=np.full(len(records.labels), UNLABELLED, np.int64))
 

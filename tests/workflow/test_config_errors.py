@@ -17,7 +17,10 @@ FAULTS = {
     "bool-for-number": ("recipes: {standard: {lr: true}}", "recipes.standard.lr: a number is needed"),
     "out-of-range": ("seeds: [0, -1]", "seeds.1: Input should be greater than or equal to 0 (given: -1)"),
     "zero-images": ("datasets: {digits: {data: {train_images: 0}}}", "datasets.digits.data.train_images: "),
-    "unknown-source": ("datasets: {digits: {data: {source: cifer10}}}", "datasets.digits.data.source: "),
+    "unknown-source": (
+        "datasets: {digits: {data: {source: cifer10}}}",
+        "datasets.digits.data.source: no such source (did you mean 'cifar10'?)",
+    ),
     "unknown-data-set": ("tables: {table1: {datasets: [digit]}}", "'digit' is not known (did you mean 'digits'?)"),
     "unknown-method": (
         "tables: {table1: {methods: [tradez]}}",

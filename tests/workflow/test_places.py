@@ -94,7 +94,7 @@ def test_an_overlay_that_changes_no_table_has_the_experiments_own_place(place_of
 
 def test_where_files_lie_is_no_part_of_a_place(place_of):
     named = "datasets: {{digits: {{data: {{source: cifar10, {}}}}}}}"
-    texts = [named.format(where) for where in ("folder: /a", "folder: /b", "mirror: 'https://example.org'")]
+    texts = [named.format(where) for where in ("folder: /a", "folder: /b", "folder: null")]
     assert len({place_of(machine=text) for text in texts}) == 1
 
 

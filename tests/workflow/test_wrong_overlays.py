@@ -31,7 +31,7 @@ NINE = {
     ),
     "unlabelled-digits": (
         "datasets: {digits: {data: {unlabelled: true}}}",
-        ["datasets.digits.data.unlabelled: only stl10", "leave it out"],
+        ["datasets.digits.data.unlabelled: a setting of stl10, and source digits has none", "leave it out"],
     ),
     "restarts": (
         "attacks: {pgd: {kind: pgd, options: {restarts: 5, random_start: false}}}",
@@ -110,14 +110,21 @@ OWN = {
         "datasets: {digits: {data: {train_images: 2000}}}",
         ["datasets.digits.data.train_images: 2000", "1437"],
     ),
-    "columns-of-digits": ("datasets: {digits: {data: {label_column: y}}}", ["data.label_column: source digits has no"]),
-    "mirror-of-digits": (
-        "datasets: {digits: {data: {mirror: /x}}}",
-        ["datasets.digits.data.mirror: nothing is downloaded"],
+    "columns-of-digits": (
+        "datasets: {digits: {data: {label_column: y}}}",
+        ["data.label_column: a setting of parquet, and source digits"],
+    ),
+    "setting-of-no-source": (
+        "datasets: {digits: {data: {source: stl10, unlabeled: true}}}",
+        ["datasets.digits.data.unlabeled: unknown key", "did you mean 'unlabelled'?"],
+    ),
+    "setting-of-a-source": (
+        "datasets: {digits: {data: {source: stl10, unlabelled: 1}}}",
+        ["datasets.digits.data.unlabelled", "boolean", "(given: 1)"],
     ),
     "folder-of-digits": (
         "datasets: {digits: {data: {folder: /x}}}",
-        ["data.folder: the digits come with", "leave it out"],
+        ["data.folder: the images of source digits come with a library", "leave it out"],
     ),
     "crop": (
         "datasets: {digits: {augment: {padding: 48}}}",

@@ -16,7 +16,6 @@ from workflow.planning.experiment import Experiment, check, merge
 from workflow.planning.reading import read_yaml
 
 MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
-PLACES = ("folder", "mirror")
 
 
 def _on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def _unplaced(dataset: Any) -> Any:
     data = dataset.get("data") if isinstance(dataset, dict) else None
     if not isinstance(data, dict):
         return dataset
-    return {**dataset, "data": {key: value for key, value in data.items() if key not in PLACES}}
+    return {**dataset, "data": {key: value for key, value in data.items() if key != "folder"}}
 
 
 def _laid_on(default: Path, files: Sequence[Path], alone: bool) -> str:

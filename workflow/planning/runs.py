@@ -2,7 +2,7 @@
 
 A run's folder is named for people and for identity: method, what differs from its preset, and eight hex digits of
 every setting that can change its result, in a canonical form that later options leave as it is (config/section.py).
-Where files come from (folder, mirror) and titles are no part of it.
+Where files come from (folder) and titles are no part of it.
 `code` of a job chains the digests of its own code and of all jobs before it, so that a rerun that was cut short
 between two stages is never taken for fresh.
 """
@@ -46,10 +46,19 @@ class Planner:
     def data(self, dataset: str) -> DataJob:
         """The job that prepares a data set's images."""
         settings = self.experiment.datasets[dataset].data
-        given = settings.model_dump(mode="json", exclude={"title", "folder", "mirror"})
+        given = settings.model_dump(mode="json", exclude={"title", "folder"})
         key = f"{dataset}-{digest(settings.identity())}"
+        source = module_name("sources", settings.source)
         unlabelled = {"unlabelled": DATA.file("unlabelled", key)} if settings.unlabelled else {}
-        job = DataJob(DATA, key, canonical_json(given), code_of(DATA.modules), unlabelled, place=settings.folder)
+        job = DataJob(
+            DATA,
+            key,
+            canonical_json(given),
+            code_of((*DATA.modules, source)),
+            unlabelled,
+            components=(source,),
+            place=settings.folder,
+        )
         return self.plan.data.setdefault(key, job)
 
     def known(self, dataset: str) -> Known:

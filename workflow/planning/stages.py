@@ -74,7 +74,7 @@ DATA = Stage(
         manifest="manifest.json",
         unlabelled="unlabelled.safetensors",
     ),
-    undeclared=("unlabelled",),  # only STL-10 has them
+    undeclared=("unlabelled",),  # not every data set has them
 )
 PRETRAIN = Stage(
     name="pretrain",

@@ -1,5 +1,5 @@
 # Where the files lie is a resource and no param: moved files rerun nothing.
-# STL-10's unlabelled images are written undeclared beside the others: only that data set has them.
+# Unlabelled images are written undeclared beside the others: not every data set has them.
 rule data:
     output:
         **DATA.outputs("{data}"),

@@ -2,8 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from stages.core.config.plugins import (
+    Plugin,
+    PluginError,
+    file_name,
+    is_bundled,
+    is_downloaded,
+    nearest,
+    resolve,
+    settings_identity,
+    settings_of,
+    source_names,
+)
 from stages.core.config.quantities import Count, NonNegative, Positive, Seed, parse_whole
 from stages.core.config.section import Section
 
@@ -18,21 +30,26 @@ def _of_unit_pixels(values: tuple[float, float, float]) -> tuple[float, float, f
 
 Statistics = Annotated[tuple[NonNegative, NonNegative, NonNegative], AfterValidator(_of_unit_pixels)]
 Deviations = Annotated[tuple[Positive, Positive, Positive], AfterValidator(_of_unit_pixels)]
-DOWNLOADED = ("cifar10", "stl10", "svhn", "tiny-imagenet")
-Source = Literal["digits", "cifar10", "stl10", "svhn", "tiny-imagenet", "image-folder", "parquet"]
+# What the canonical form of every source had when settings of all sources stood in one list.
+FIRST_SETTINGS = {"image_column": None, "label_column": None, "unlabelled": False}
+
+
+def _source_name(value: str) -> str:
+    name, names = value.replace("_", "-"), source_names()
+    if name not in names:
+        raise ValueError(f"no such source {nearest(value, names)}")
+    return name
 
 
 class Data(Section):
-    """Stage data: where the images come from and how many are kept."""
+    """Stage data: where the images come from and how many are kept; beside these, the source's own settings."""
 
-    source: Source
+    model_config = ConfigDict(extra="allow", json_schema_extra=lambda schema: _complete(schema))
+    source: Annotated[str, AfterValidator(_source_name)] = Field(description="a file of stages/data/sources, by name")
     title: str = Field("", description="the name shown in tables; default: the data set's key")
     folder: str | None = Field(
         None, description="read the files here (environment variables expand); no network is touched"
     )
-    mirror: str | None = Field(None, description="download from this URL or folder instead of the official address")
-    image_column: str | None = Field(None, description="parquet: the image column; default: detected")
-    label_column: str | None = Field(None, description="parquet: the label column; default: detected")
     image_size: Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=4096)] | None = Field(
         None, description="resize to this many pixels a side; required for images of mixed sizes"
     )
@@ -43,28 +60,69 @@ class Data(Section):
         None, description="keep this many test images, classes in proportion; default: all"
     )
     subset_seed: Seed = 0
-    unlabelled: bool = Field(False, description="stl10: pre-train MoCo on the unlabelled images too")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_settings(cls, value: Any) -> Any:
+        """The keys that are no fields are the source's settings: checked by its file, and filled in from there."""
+        source = value.get("source") if isinstance(value, dict) else None
+        if not isinstance(source, str) or source.replace("_", "-") not in source_names():
+            return value
+        settings = settings_of("sources", source)
+        if taken := [key for key in settings if key in cls.model_fields]:
+            raise PluginError(f"{file_name('sources', source)}: every source has '{taken[0]}'; name it otherwise")
+        own = {key: item for key, item in value.items() if key not in cls.model_fields}
+        if unknown := [key for key in own if key not in settings]:
+            raise ValueError(_refused(unknown[0], source))
+        return {**value, **resolve("sources", Plugin(name=source, settings=own)).settings}
 
     @model_validator(mode="after")
-    def _of_its_source(self) -> "Data":
-        """Refuse a setting that the source needs and lacks, or that would have no effect on it."""
-        source = self.source
-        if source in ("image-folder", "parquet") and not self.folder:
-            raise ValueError(f"folder: source {source} needs it; name the folder that holds the files")
-        if source == "digits" and self.folder is not None:
-            raise ValueError("folder: the digits come with scikit-learn; leave it out")
-        if self.mirror is not None and (self.folder is not None or source not in DOWNLOADED):
-            raise ValueError(f"mirror: nothing is downloaded for source {source} as set here; leave it out")
-        for key in ("image_column", "label_column"):
-            if source != "parquet" and getattr(self, key) is not None:
-                raise ValueError(f"{key}: source {source} has no columns; leave it out")
-        if self.unlabelled and source != "stl10":
-            raise ValueError(f"unlabelled: only stl10 has unlabelled images, not {source}; leave it out")
+    def _has_files(self) -> "Data":
+        """Refuse a source without the folder that it needs, and a folder that would have no effect."""
+        bundled = is_bundled(self.source)
+        if bundled and self.folder is not None:
+            raise ValueError(f"folder: the images of source {self.source} come with a library; leave it out")
+        if not (bundled or self.folder or is_downloaded(self.source)):
+            raise ValueError(f"folder: source {self.source} needs it; name the folder that holds the files")
         return self
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The source's own settings."""
+        return dict(self.model_extra or {})
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the source gives unlabelled images too: one that can has a setting of this name."""
+        return self.settings.get("unlabelled") is True
 
     def identity(self) -> dict[str, Any]:
         """The canonical form; where files come from and titles are no part of it."""
-        return {key: value for key, value in super().identity().items() if key not in ("title", "folder", "mirror")}
+        fields = {key: value for key, value in super().identity().items() if key not in ("title", "folder")}
+        own = settings_identity("sources", Plugin(name=self.source, settings=self.settings))
+        return {**FIRST_SETTINGS, **fields, **own}
+
+
+def _refused(key: str, source: str) -> str:
+    """Why a source does not take a key: it is another source's, or nobody's."""
+    others = [name for name in source_names() if key in settings_of("sources", name)]
+    if others:
+        return f"{key}: a setting of {' and '.join(others)}, and source {source} has none such; leave it out"
+    return f"{key}: unknown key {nearest(key, [*Data.model_fields, *settings_of('sources', source)])}"
+
+
+def _complete(schema: dict[str, Any]) -> None:
+    """Put the sources and their settings, read from their files, into the JSON schema."""
+    properties = schema["properties"]
+    own: dict[str, list[dict[str, Any]]] = {}
+    for source in source_names():
+        for key, setting in settings_of("sources", source).items():
+            kind = setting.type.json_schema()
+            told = {"default": setting.default, "description": f"{source}: {kind.get('description', key)}"}
+            own.setdefault(key, []).append({**kind, **told})
+    properties["source"]["enum"] = source_names()
+    properties |= {key: kinds[0] if len(kinds) == 1 else {"anyOf": kinds} for key, kinds in own.items()}
+    schema["additionalProperties"] = False
 
 
 class Augment(Section):

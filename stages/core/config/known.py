@@ -7,8 +7,9 @@ from stages.core.config.attacks import Attack
 from stages.core.config.data import Augment, Data
 from stages.core.config.method import Method
 from stages.core.config.moco import Features
-from stages.core.config.plugins import constant
+from stages.core.config.plugins import constant, file_name
 from stages.core.config.recipe import Recipe
+from stages.core.config.signatures import PluginError
 from stages.core.config.structure import NeighborSearch
 
 SPLIT_SHARE = 10
@@ -26,18 +27,20 @@ class Known:
     classes: int | None = None
 
 
-SOURCES = {
-    "digits": Known(1437, 360, 0, 8, 10),
-    "cifar10": Known(50_000, 10_000, 0, 32, 10),
-    "stl10": Known(5_000, 8_000, 100_000, 96, 10),
-    "svhn": Known(73_257, 26_032, 0, 32, 10),
-    "tiny-imagenet": Known(100_000, 10_000, 0, 64, 200),
-}
+def known_of_source(source: str) -> Known:
+    """What a source's file says of it: KNOWN = {"train": …, "test": …, "side": …, "classes": …}, or parts of that."""
+    said = constant("sources", source, "KNOWN") or {}
+    if not isinstance(said, dict) or not said.keys() <= Known.__dataclass_fields__.keys():
+        raise PluginError(
+            f"{file_name('sources', source)}: KNOWN tells {', '.join(Known.__dataclass_fields__)}; write"
+            ' e.g. `KNOWN = {"side": 32}`'
+        )
+    return Known(**said)
 
 
 def known(data: Data) -> Known:
     """What is known of a data set: of its source, and of the images that its settings keep."""
-    source = SOURCES.get(data.source, Known())
+    source = known_of_source(data.source)
     return Known(
         train=data.train_images or source.train,
         test=data.test_images or source.test,
@@ -49,7 +52,7 @@ def known(data: Data) -> Known:
 
 def check_data(data: Data, augment: Augment, features: Features, search: NeighborSearch) -> None:
     """ValueError, the key in front, where more is asked for than the data set has, or a crop can miss the image."""
-    have, source = known(data), SOURCES.get(data.source, Known())
+    have, source = known(data), known_of_source(data.source)
     for key, asked, most in (
         ("train_images", data.train_images, source.train),
         ("test_images", data.test_images, source.test),

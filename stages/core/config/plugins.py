@@ -1,4 +1,4 @@
-"""Objectives, augmentations and attacks as plug-ins: a file is a component, its keyword arguments are its settings.
+"""Sources, objectives, augmentations and attacks as plug-ins: a file is one, its keyword arguments are its settings.
 
 `stages/train/objectives/trades.py` holds `def trades(..., *, beta: NonNegative = 6.0)`; so `objective: trades` is a
 legal config value, `beta` its only setting and 6.0 the default. Files are read and not run (see signatures.py), so a
@@ -13,14 +13,16 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from stages.core.code import ROOT
-from stages.core.config.signatures import PluginError, Setting, parsed, read_constant, read_settings
+from stages.core.config.signatures import PluginError, Setting, assigned, parsed, read_constant, read_settings, takes
 
 FOLDERS = {
+    "sources": "stages/data/sources",
     "objectives": "stages/train/objectives",
     "augmentations": "stages/train/augmentations",
     "attacks": "stages/attack/attacks",
 }
 POSITIONAL = {
+    "sources": ("folder",),
     "objectives": ("model", "batch", "context"),
     "augmentations": ("images", "labels", "generator"),
     "attacks": ("model", "images", "labels", "threat", "generator"),
@@ -74,7 +76,8 @@ def _tree(kind: str, name: str) -> ast.Module:
 @cache
 def settings_of(kind: str, name: str) -> dict[str, Setting]:
     """A component's settings by name, read from the keyword-only arguments of the function named like its file."""
-    return read_settings(_tree(kind, name), name.replace("-", "_"), POSITIONAL[kind], file_name(kind, name))
+    positional = () if kind == "sources" and is_bundled(name) else POSITIONAL[kind]
+    return read_settings(_tree(kind, name), name.replace("-", "_"), positional, file_name(kind, name))
 
 
 @cache
@@ -86,6 +89,21 @@ def constant(kind: str, name: str, what: str) -> Any:
 def declares(kind: str, name: str, what: str) -> bool:
     """Whether a component's file says `what = True` at its top level (NEEDS_HELPER, UNBOUNDED)."""
     return constant(kind, name, what) is True
+
+
+def source_names() -> list[str]:
+    """The sources as a config names them, with hyphens."""
+    return [name.replace("_", "-") for name in known("sources")]
+
+
+def is_bundled(source: str) -> bool:
+    """Whether a source's function takes no folder, for its images come with a library."""
+    return takes(_tree("sources", source), source.replace("-", "_")) == 0
+
+
+def is_downloaded(source: str) -> bool:
+    """Whether a source's file names ARCHIVES to read where a config names no folder."""
+    return assigned(_tree("sources", source), "ARCHIVES") is not None
 
 
 def is_adversarial(objective: str) -> bool:

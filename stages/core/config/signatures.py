@@ -70,31 +70,49 @@ def parsed(path: Path, shown: str) -> ast.Module:
 def read_settings(tree: ast.Module, name: str, positional: tuple[str, ...], shown: str) -> dict[str, Setting]:
     """The settings by name of the function `name`, which takes `positional` and then settings by keyword alone."""
     form = f"def {name}({', '.join(positional)}, *, setting: float = 1.0)"
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    if not functions:
+    function = _function(tree, name)
+    if function is None:
         raise PluginError(f"{shown} defines no function {name}; write `{form}` there")
-    given = functions[-1].args
+    given = function.args
     if given.vararg or given.kwarg:
         raise PluginError(f"{shown}: {name} takes *args or **kwargs; name every setting: `{form}`")
-    taken = len(given.posonlyargs) + len(given.args)
+    taken = takes(tree, name)
     if taken != len(positional):
         raise PluginError(f"{shown}: {name} takes {taken} positional arguments, not {len(positional)}; write `{form}`")
     pairs = zip(given.kwonlyargs, given.kw_defaults, strict=True)
     return {argument.arg: _setting(argument, default, shown) for argument, default in pairs}
 
 
-def read_constant(tree: ast.Module, what: str, shown: str) -> Any:
-    """The literal that a constant is given at the top level, or None where there is no such constant."""
+def takes(tree: ast.Module, name: str) -> int | None:
+    """How many arguments the function `name` takes by position; None where there is no such function."""
+    function = _function(tree, name)
+    return None if function is None else len(function.args.posonlyargs) + len(function.args.args)
+
+
+def _function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    return next((node for node in tree.body[::-1] if isinstance(node, ast.FunctionDef) and node.name == name), None)
+
+
+def assigned(tree: ast.Module, what: str) -> ast.expr | None:
+    """What a constant is given at the top level, or None where there is no such constant."""
     for node in tree.body:
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         if any(isinstance(target, ast.Name) and target.id == what for target in targets):
-            try:
-                return ast.literal_eval(node.value)  # type: ignore[attr-defined]
-            except (ValueError, TypeError):
-                raise PluginError(f"{shown}, line {node.lineno}: {what} must be a literal, e.g. True") from None
+            return node.value  # type: ignore[attr-defined, no-any-return]
     return None
+
+
+def read_constant(tree: ast.Module, what: str, shown: str) -> Any:
+    """The literal that a constant is given at the top level, or None where there is no such constant."""
+    value = assigned(tree, what)
+    if value is None:
+        return None
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError):
+        raise PluginError(f"{shown}, line {value.lineno}: {what} must be a literal, e.g. True") from None
 
 
 def _setting(argument: ast.arg, default: ast.expr | None, shown: str) -> Setting:

@@ -23,6 +23,7 @@ ARCHIVES = (
         "c58f30108f718f92721af3b95e74349a",
     ),
 )
+KNOWN = {"train": 50_000, "test": 10_000, "side": 32, "classes": 10}
 NESTED = "cifar-10-batches-py"
 TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
 TEST = ["test_batch"]
@@ -30,7 +31,7 @@ META = "batches.meta"
 SIDE = 32
 
 
-def read(folder: Path) -> DataSet:
+def cifar10(folder: Path) -> DataSet:
     """The five training batches in order, the test batch and the class names, from `folder` or its NESTED folder."""
     place = official_folder(folder, NESTED, [*TRAIN, *TEST, META])
     names = _field(place / META, read_pickle(place / META), "label_names")

@@ -12,7 +12,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", "
 TEST_NAMES = ("test", "val")
 
 
-def read(folder: Path) -> DataSet:
+def image_folder(folder: Path) -> DataSet:
     """Classes are the folders of images in sorted order; images are sorted by class, then path.
 
     Other files, and hidden ones, are passed over. Where both test/ and val/ hold images, test/ is the test set.

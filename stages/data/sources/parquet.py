@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from stages.core.errors import ArtifactError, ConfigError
 from stages.data.records import DataSet, Records, from_encoded
@@ -19,7 +20,12 @@ NAME = re.compile(r"(?P<split>[A-Za-z]+)(?P<rest>-.*)?\.parquet")
 SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<total>\d+)")
 
 
-def read(folder: Path, image_column: str | None, label_column: str | None) -> DataSet:
+def parquet(
+    folder: Path,
+    *,
+    image_column: Annotated[str | None, Field(description="the image column; default: detected")] = None,
+    label_column: Annotated[str | None, Field(description="the label column; default: detected")] = None,
+) -> DataSet:
     """The training and the test files of a folder, `test-*` before `valid*-*`; columns are detected where not given.
 
     Image column: struct{bytes, path}, or plain binary if it is named. Label column: integers.

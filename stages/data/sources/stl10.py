@@ -1,14 +1,16 @@
 """STL-10 (Coates, Ng and Lee, 2011) from its binary files: 96x96, 13,000 labelled and 100,000 unlabelled images."""
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from stages.core.errors import ArtifactError
 from stages.data.download import Archive
 from stages.data.paths import official_folder
 from stages.data.pixels import Pixels
-from stages.data.records import DataSet, Records, from_array, unlabelled
+from stages.data.records import DataSet, Records, from_array, without_labels
 
 ARCHIVES = (
     Archive(
@@ -17,20 +19,25 @@ ARCHIVES = (
         "91f7769df0f17e558f3565bffb0c7dfb",
     ),
 )
+KNOWN = {"train": 5_000, "test": 8_000, "unlabelled": 100_000, "side": 96, "classes": 10}
 NESTED = "stl10_binary"
 UNLABELLED_FILE = "unlabeled_X.bin"
 CLASS_NAMES = "class_names.txt"
 SIDE = 96
 
 
-def read(folder: Path, with_unlabelled: bool) -> DataSet:
+def stl10(
+    folder: Path,
+    *,
+    unlabelled: Annotated[bool, Field(description="pre-train MoCo on the unlabelled images too")] = False,
+) -> DataSet:
     """Training and test images, and the unlabelled ones if asked for, from `folder` or its NESTED folder."""
     needed = [f"{split}_{part}.bin" for split in ("train", "test") for part in "Xy"]
-    place = official_folder(folder, NESTED, [*needed, CLASS_NAMES, *([UNLABELLED_FILE] if with_unlabelled else [])])
+    place = official_folder(folder, NESTED, [*needed, CLASS_NAMES, *([UNLABELLED_FILE] if unlabelled else [])])
     extra = None
-    if with_unlabelled:
+    if unlabelled:
         images = _images(place / UNLABELLED_FILE)
-        extra = unlabelled(from_array(images, np.zeros(len(images), np.int64), str(place / UNLABELLED_FILE)))
+        extra = without_labels(from_array(images, np.zeros(len(images), np.int64), str(place / UNLABELLED_FILE)))
     return DataSet(_class_names(place / CLASS_NAMES), _split(place, "train"), _split(place, "test"), extra)
 
 

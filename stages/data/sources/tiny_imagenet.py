@@ -19,11 +19,12 @@ ARCHIVES = (
         "90528d7ca1a48142e341f4ef8d21d0de",
     ),
 )
+KNOWN = {"train": 100_000, "test": 10_000, "side": 64, "classes": 200}
 NESTED = "tiny-imagenet-200"
 IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 
 
-def read(folder: Path) -> DataSet:
+def tiny_imagenet(folder: Path) -> DataSet:
     """Classes are WordNet ids in sorted order, named by words.txt; training images are sorted by id, then name."""
     tree = _open(folder)
     ids = sorted(set(tree.text(IDS).split()))

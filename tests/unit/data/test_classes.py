@@ -178,10 +178,10 @@ def test_svhn_takes_matlabs_doubles_and_refuses_fractions_and_both_spellings_of_
         for name in ("train", "test"):
             scipy.io.savemat(tmp_path / f"{name}_32x32.mat", content)
         if told is None:
-            assert svhn.read(tmp_path).train.labels.tolist() == [0, 1]
+            assert svhn.svhn(tmp_path).train.labels.tolist() == [0, 1]
         else:
             with pytest.raises(ArtifactError, match=told):
-                svhn.read(tmp_path)
+                svhn.svhn(tmp_path)
 
 
 def test_stl10_names_are_lines_and_may_hold_spaces(tmp_path: Path) -> None:
@@ -189,19 +189,19 @@ def test_stl10_names_are_lines_and_may_hold_spaces(tmp_path: Path) -> None:
     write_stl10(tmp_path, large[:10], large[10:], large[:1])
     names = tmp_path / "stl10_binary" / "class_names.txt"
     names.write_text("polar bear\r\n" + "".join(f"{name}\n" for name in CLASSES[1:]) + "\n")
-    assert stl10.read(tmp_path, False).classes == ("polar bear", *CLASSES[1:])
+    assert stl10.stl10(tmp_path).classes == ("polar bear", *CLASSES[1:])
     names.write_bytes(b"\xff\xfe")
     with pytest.raises(ArtifactError, match="not a text file"):
-        stl10.read(tmp_path, False)
+        stl10.stl10(tmp_path)
 
 
 def test_cifar10_names_must_be_a_list_and_labels_an_image_each(tmp_path: Path) -> None:
     images = pictures(0, 10, 32), pictures(1, 3, 32)
     write_cifar10(tmp_path / "a", *images, names="0123456789")  # type: ignore[arg-type]
-    assert cifar10.read(tmp_path / "a").classes == CLASSES
+    assert cifar10.cifar10(tmp_path / "a").classes == CLASSES
     write_cifar10(tmp_path / "b", *images, labels=(np.arange(10), np.arange(2)))
     with pytest.raises(ArtifactError, match="test_batch: 3 images and 2 labels"):
-        cifar10.read(tmp_path / "b")
+        cifar10.cifar10(tmp_path / "b")
 
 
 def test_a_wordnet_id_listed_twice_is_one_class(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_wordnet_id_listed_twice_is_one_class(tmp_path: Path) -> None:
     (tmp_path / "tiny-imagenet-200.zip").unlink()
     ids = tmp_path / "tiny-imagenet-200" / "wnids.txt"
     ids.write_text(ids.read_text() * 2)
-    assert len(settled(tiny_imagenet.read(tmp_path)).classes) == 10
+    assert len(settled(tiny_imagenet.tiny_imagenet(tmp_path)).classes) == 10
 
 
 def test_a_huge_label_costs_no_memory(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from stages.data import download
 from stages.data.download import Archive, downloaded, fetch, unpack
 
 CONTENT = bytes(range(256)) * 100
-ARCHIVE = Archive("plain.bin", "http://official.invalid/plain.bin", hashlib.md5(CONTENT).hexdigest())
 
 
 @dataclass
@@ -27,6 +26,10 @@ class Server:
     url: str = ""
     asked: list[str] = field(default_factory=list)
     spoil: int = 0
+
+    def archive(self) -> Archive:
+        """CONTENT, as it is described before it is fetched."""
+        return Archive("plain.bin", f"{self.url}/plain.bin", hashlib.md5(CONTENT).hexdigest())
 
 
 @pytest.fixture
@@ -71,21 +74,15 @@ def tar_of(path: Path, members: dict[str, bytes], link: tuple[str, str] | None =
     return Archive(path.name, f"http://official.invalid/{path.name}", hashlib.md5(path.read_bytes()).hexdigest())
 
 
-def test_a_web_mirror_replaces_the_base_address_and_a_second_call_asks_nobody(tmp_path: Path, server: Server) -> None:
+def test_a_file_is_asked_for_at_its_address_once(tmp_path: Path, server: Server) -> None:
     for _ in range(2):
-        path = fetch(ARCHIVE, tmp_path / "downloads", f"{server.url}/")
-        assert path.read_bytes() == CONTENT
+        assert fetch(server.archive(), tmp_path / "downloads").read_bytes() == CONTENT
     assert server.asked == ["/sets/plain.bin"]
-
-
-def test_without_a_mirror_the_official_address_is_asked(tmp_path: Path, server: Server) -> None:
-    official = Archive(ARCHIVE.name, f"{server.url}/plain.bin", ARCHIVE.md5)
-    assert fetch(official, tmp_path / "downloads", None).read_bytes() == CONTENT
 
 
 def test_a_failing_answer_is_tried_again(tmp_path: Path, server: Server) -> None:
     server.spoil = 1
-    assert fetch(ARCHIVE, tmp_path / "downloads", server.url).read_bytes() == CONTENT
+    assert fetch(server.archive(), tmp_path / "downloads").read_bytes() == CONTENT
     assert len(server.asked) == 2
 
 
@@ -94,47 +91,32 @@ def test_a_download_that_keeps_failing_is_one_line(
 ) -> None:
     monkeypatch.setattr(download, "RETRIES", 0)
     server.spoil = 9
-    with pytest.raises(DownloadError, match=r"plain\.bin: cannot be had .*503.*set `mirror`") as caught:
-        fetch(ARCHIVE, tmp_path / "downloads", server.url)
+    with pytest.raises(DownloadError, match=r"plain\.bin: cannot be had .*503.*set `folder`") as caught:
+        fetch(server.archive(), tmp_path / "downloads")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "downloads" / "plain.bin").exists()
 
 
-@pytest.mark.parametrize("spelling", ["{}", "file://{}"])
-def test_a_local_mirror_is_copied_once(tmp_path: Path, spelling: str) -> None:
-    source = tmp_path / "mirror" / "plain.bin"
-    source.parent.mkdir()
-    source.write_bytes(CONTENT)
-    mirror = spelling.format(source.parent)
-    fetch(ARCHIVE, tmp_path / "downloads", mirror)
-    source.unlink()
-    assert fetch(ARCHIVE, tmp_path / "downloads", mirror).read_bytes() == CONTENT
-
-
-def test_a_wrong_checksum_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    (tmp_path / "mirror").mkdir()
-    (tmp_path / "mirror" / "plain.bin").write_bytes(CONTENT[:-1])
+def test_a_wrong_checksum_is_refused_and_nothing_is_left(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "RETRIES", 0)
+    (tmp_path / "served" / "sets" / "plain.bin").write_bytes(CONTENT[:-1])
     with pytest.raises(DownloadError, match=r"plain\.bin.*hash"):
-        fetch(ARCHIVE, tmp_path / "downloads", str(tmp_path / "mirror"))
+        fetch(server.archive(), tmp_path / "downloads")
     assert list((tmp_path / "downloads").iterdir()) == []
 
 
 def test_a_kept_file_that_was_altered_is_fetched_again(tmp_path: Path, server: Server) -> None:
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "plain.bin").write_bytes(b"altered")
-    assert fetch(ARCHIVE, tmp_path / "downloads", server.url).read_bytes() == CONTENT
+    assert fetch(server.archive(), tmp_path / "downloads").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("mirror", ["/nowhere/at/all", "ftp://host/sets"])
-def test_a_mirror_that_cannot_serve_is_a_download_error(tmp_path: Path, mirror: str) -> None:
-    with pytest.raises(DownloadError, match="mirror"):
-        fetch(ARCHIVE, tmp_path / "downloads", mirror)
-
-
-def test_a_tar_is_unpacked_for_the_time_of_reading_and_kept_as_it_came(tmp_path: Path) -> None:
-    (tmp_path / "mirror").mkdir()
-    archive = tar_of(tmp_path / "mirror" / "set.tar.gz", {"set/one.txt": b"1"})
-    with downloaded([archive], tmp_path / "downloads", str(tmp_path / "mirror")) as folder:
+def test_a_tar_is_unpacked_for_the_time_of_reading_and_kept_as_it_came(tmp_path: Path, server: Server) -> None:
+    tar = tar_of(tmp_path / "served" / "sets" / "set.tar.gz", {"set/one.txt": b"1"})
+    archive = Archive(tar.name, f"{server.url}/{tar.name}", tar.md5)
+    with downloaded([archive], tmp_path / "downloads") as folder:
         assert (folder / "set" / "one.txt").read_bytes() == b"1"
     assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["set.tar.gz"]
 

@@ -62,7 +62,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_shards_are_read_in_order_with_the_names_of_the_schema(folder: Path) -> None:
-    data = parquet.read(folder, None, None)
+    data = parquet.parquet(folder)
     assert (data.classes, data.train.labels.tolist()) == (tuple(NAMES), [0, 2, 1])
     for row in range(3):
         expected = np.random.default_rng(row).integers(0, 256, (8, 8, 3), np.uint8)
@@ -73,7 +73,7 @@ def test_shards_are_read_in_order_with_the_names_of_the_schema(folder: Path) -> 
 def test_grayscale_becomes_three_equal_channels(folder: Path, kind: str) -> None:
     gray = encoded(3, kind, "L")
     write(folder / "test-00000-of-00001.parquet", [gray], [1])
-    images = decode(parquet.read(folder, None, None), SETTINGS)["test"].images
+    images = decode(parquet.parquet(folder), SETTINGS)["test"].images
     expected = np.asarray(Image.open(io.BytesIO(gray)))
     for channel in images[0]:
         np.testing.assert_array_equal(channel, expected)
@@ -81,9 +81,9 @@ def test_grayscale_becomes_three_equal_channels(folder: Path, kind: str) -> None
 
 def test_the_test_split_is_preferred_to_the_validation_split(folder: Path) -> None:
     (folder / "test-00000-of-00001.parquet").rename(folder / "validation-00000-of-00001.parquet")
-    assert parquet.read(folder, None, None).test.labels.tolist() == [1]
+    assert parquet.parquet(folder).test.labels.tolist() == [1]
     write(folder / "test-00000-of-00001.parquet", [encoded(0), encoded(1)], [0, 0])
-    assert parquet.read(folder, None, None).test.labels.tolist() == [0, 0]
+    assert parquet.parquet(folder).test.labels.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("label", ["label", "labels", "fine_label", "the_only_integer"])
@@ -91,19 +91,19 @@ def test_columns_are_detected_by_type_and_known_names(tmp_path: Path, label: str
     more = {} if label == "the_only_integer" else {"coarse_label": [5]}
     for split in ("train", "valid"):
         write(tmp_path / f"{split}.parquet", [encoded(0)], [2], columns=("picture", label), **more)
-    assert parquet.read(tmp_path, None, None).test.labels.tolist() == [2]
+    assert parquet.parquet(tmp_path).test.labels.tolist() == [2]
 
 
 def test_columns_that_cannot_be_told_must_be_named(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         write(tmp_path / f"{split}.parquet", [encoded(0)], [2], columns=("picture", "first"), second=[1])
     with pytest.raises(ConfigError, match=r"label_column: .* name one of first, second"):
-        parquet.read(tmp_path, None, None)
-    assert parquet.read(tmp_path, None, "second").train.labels.tolist() == [1]
+        parquet.parquet(tmp_path)
+    assert parquet.parquet(tmp_path, label_column="second").train.labels.tolist() == [1]
     with pytest.raises(ConfigError, match=r"image_column: .* no column 'image'"):
-        parquet.read(tmp_path, "image", "first")
+        parquet.parquet(tmp_path, image_column="image", label_column="first")
     with pytest.raises(ConfigError, match="label_column: 'picture'"):
-        parquet.read(tmp_path, None, "picture")
+        parquet.parquet(tmp_path, label_column="picture")
 
 
 def test_labels_that_are_no_numbers_of_63_bits_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -120,38 +120,38 @@ def test_labels_that_are_no_numbers_of_63_bits_are_refused_in_one_line(tmp_path:
         for split in ("train", "test"):
             pq.write_table(pa.table({"image": image, "label": labels}), tmp_path / f"{split}.parquet")
         with pytest.raises(StageError, match=told) as caught:
-            parquet.read(tmp_path, None, "label")
+            parquet.parquet(tmp_path, label_column="label")
         assert "\n" not in str(caught.value)
 
 
 def test_splits_that_name_different_classes_are_refused(folder: Path) -> None:
     write(folder / "test-00000-of-00001.parquet", [encoded(3)], [1], names=["cat", "emu", "dog"])
     with pytest.raises(ArtifactError, match="different classes"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
 
 
 def test_a_missing_split_or_shard_is_an_error_that_says_so(folder: Path) -> None:
     (folder / "train-00000-of-00002.parquet").unlink()
     with pytest.raises(ArtifactError, match=r"file 0 of 2 .* of train is missing"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
     (folder / "train-00001-of-00002.parquet").unlink()
     with pytest.raises(ArtifactError, match=r"needs train-\*\.parquet.* it holds test-"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
 
 
 def test_a_corrupt_image_is_an_error_that_names_file_and_row(folder: Path) -> None:
     write(folder / "train-00001-of-00002.parquet", [encoded(2), encoded(2)[:50]], [1, 1])
     with pytest.raises(ArtifactError, match=r"train-00001-of-00002\.parquet, row 1: not a readable image"):
-        decode(parquet.read(folder, None, None), SETTINGS)
+        decode(parquet.parquet(folder), SETTINGS)
 
 
 def test_an_absent_image_or_label_is_an_error_that_names_its_row(folder: Path) -> None:
     write(folder / "train-00001-of-00002.parquet", [encoded(2), None], [1, 1])
     with pytest.raises(ArtifactError, match=r"00001-of-00002\.parquet, row 1: no bytes"):
-        decode(parquet.read(folder, None, None), SETTINGS)
+        decode(parquet.parquet(folder), SETTINGS)
     write(folder / "train-00001-of-00002.parquet", [encoded(2), encoded(1)], [1, None])
     with pytest.raises(ArtifactError, match=r"00001-of-00002\.parquet, row 1: no label"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
 
 
 def test_a_truncated_file_and_a_flipped_byte_in_a_page_are_errors(folder: Path) -> None:
@@ -159,17 +159,17 @@ def test_a_truncated_file_and_a_flipped_byte_in_a_page_are_errors(folder: Path) 
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ArtifactError, match=r"test-00000-of-00001\.parquet: not a readable Parquet"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
     place = whole.index(b"IDAT") + 20
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(ArtifactError, match="not a readable Parquet"):
-        parquet.read(folder, None, None)
+        parquet.parquet(folder)
 
 
 @pytest.mark.skipif(not CIFAR10_JPEG.is_dir(), reason=f"CIFAR-10-JPEG is not at {CIFAR10_JPEG}; set LSP_CIFAR10_JPEG")
 def test_real_cifar10_jpeg_reads_with_ten_named_classes_in_proportion() -> None:
     settings = Data(source="parquet", folder=str(CIFAR10_JPEG), train_images=500, test_images=100, image_size=16)
-    data = parquet.read(CIFAR10_JPEG, None, None)
+    data = parquet.parquet(CIFAR10_JPEG)
     assert (len(data.train.labels), len(data.test.labels)) == (50_000, 10_000)
     decoded = decode(data, settings)
     assert decoded["train"].images.shape == (500, 3, 16, 16)

@@ -60,9 +60,9 @@ def test_readers_agree_with_torchvision(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(reader, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
     sources = (
-        (cifar10.read(tmp_path), lambda split: torchvision.datasets.CIFAR10(tmp_path, train=split == "train")),
-        (svhn.read(tmp_path), lambda split: torchvision.datasets.SVHN(tmp_path, split)),
-        (stl10.read(tmp_path, False), lambda split: torchvision.datasets.STL10(tmp_path, split)),
+        (cifar10.cifar10(tmp_path), lambda split: torchvision.datasets.CIFAR10(tmp_path, train=split == "train")),
+        (svhn.svhn(tmp_path), lambda split: torchvision.datasets.SVHN(tmp_path, split)),
+        (stl10.stl10(tmp_path), lambda split: torchvision.datasets.STL10(tmp_path, split)),
     )
     for ours, theirs in sources:
         for split, records in (("train", ours.train), ("test", ours.test)):
@@ -82,7 +82,7 @@ def test_archives_are_those_of_torchvision() -> None:
 
 
 def test_digits_are_scikit_learns_each_exactly_once() -> None:
-    bunch, data = load_digits(), digits.read()
+    bunch, data = load_digits(), digits.digits()
     decoded = decode(data, Data(source="digits"))
     assert {name: len(images.labels) for name, images in decoded.items()} == {"train": 1437, "test": 360}
     together = torch.cat([decoded["train"].images, decoded["test"].images])
@@ -96,8 +96,11 @@ def test_digits_are_scikit_learns_each_exactly_once() -> None:
 def test_unlabelled_stl10_images_are_read_only_when_asked_for_and_have_label_minus_one(tmp_path: Path) -> None:
     large, extra = pictures(1, 13, 96), pictures(2, 4, 96)
     write_stl10(tmp_path, large[:10], large[10:], extra)
-    assert stl10.read(tmp_path, False).unlabelled is None
-    decoded = decode(stl10.read(tmp_path, True), Data(source="stl10", unlabelled=True, train_images=5))
+    assert stl10.stl10(tmp_path).unlabelled is None
+    decoded = decode(
+        stl10.stl10(tmp_path, unlabelled=True),
+        Data.model_validate({"source": "stl10", "unlabelled": True, "train_images": 5}),
+    )
     assert decoded["unlabelled"].labels.tolist() == [-1] * 4
     np.testing.assert_array_equal(decoded["unlabelled"].images.permute(0, 2, 3, 1), extra)
     assert len(decoded["train"].labels) == 5
@@ -105,7 +108,7 @@ def test_unlabelled_stl10_images_are_read_only_when_asked_for_and_have_label_min
 
 def test_tiny_imagenet_labels_follow_sorted_ids_and_names_follow_the_words(tmp_path: Path) -> None:
     write_tiny_imagenet(tmp_path / "tiny-imagenet-200.zip", pictures(0, 10, 8), pictures(1, 3, 8))
-    data = tiny_imagenet.read(tmp_path)
+    data = tiny_imagenet.tiny_imagenet(tmp_path)
     assert data.classes == ("goldfish, Carassius auratus", *(f"n{name}" for name in CLASSES[1:]))
     assert data.test.labels.tolist() == TEST_LABELS.tolist()
 
@@ -114,7 +117,7 @@ def test_a_zip_that_names_a_path_outside_itself_is_refused(tmp_path: Path) -> No
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("tiny-imagenet-200/../../evil.txt", "x")
     with pytest.raises(ArtifactError, match="leaves the archive"):
-        tiny_imagenet.read(tmp_path / "bad.zip")
+        tiny_imagenet.tiny_imagenet(tmp_path / "bad.zip")
 
 
 def test_a_damaged_zip_member_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_a_damaged_zip_member_is_an_error_that_names_it(tmp_path: Path) -> None:
     train = pictures(0, 10, 8)
     write_tiny_imagenet(path, train, pictures(1, 3, 8))
     path.write_bytes(path.read_bytes().replace(png(train[4]), png(train[4])[:-20] + bytes(20)))
-    data = tiny_imagenet.read(path)
+    data = tiny_imagenet.tiny_imagenet(path)
     with pytest.raises(ArtifactError, match=r"n4_4\.JPEG is damaged"):
         decode(data, Data(source="tiny-imagenet"))
 
@@ -130,7 +133,7 @@ def test_a_damaged_zip_member_is_an_error_that_names_it(tmp_path: Path) -> None:
 def test_a_label_outside_the_classes_is_an_error_that_names_its_row(tmp_path: Path) -> None:
     write_cifar10(tmp_path, pictures(0, 10, 32), pictures(1, 3, 32), CLASSES[:7])
     with pytest.raises(ArtifactError, match=r"row 7: label 7, and labels must lie in \[0, 7\)"):
-        decode(cifar10.read(tmp_path), Data(source="cifar10"))
+        decode(cifar10.cifar10(tmp_path), Data(source="cifar10"))
 
 
 def test_an_stl10_label_of_zero_is_refused_and_not_wrapped(tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ def test_an_stl10_label_of_zero_is_refused_and_not_wrapped(tmp_path: Path) -> No
     write_stl10(tmp_path, large[:10], large[10:], large[:1])
     (tmp_path / "stl10_binary" / "test_y.bin").write_bytes(bytes([1, 0, 2]))
     with pytest.raises(ArtifactError, match="row 1: label -1"):
-        decode(stl10.read(tmp_path, False), Data(source="stl10"))
+        decode(stl10.stl10(tmp_path), Data(source="stl10"))
 
 
 def test_a_cut_file_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_a_cut_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     for name in ("cifar-10-batches-py/data_batch_3", "train_32x32.mat", "stl10_binary/test_X.bin"):
         path = tmp_path / name
         path.write_bytes(path.read_bytes()[:-100])
-    readers = {"data_batch_3": cifar10.read, "train_32x32": svhn.read, "test_X": lambda place: stl10.read(place, False)}
+    readers = {"data_batch_3": cifar10.cifar10, "train_32x32": svhn.svhn, "test_X": stl10.stl10}
     for name, reader in readers.items():
         with pytest.raises(ArtifactError, match=name):
             reader(tmp_path)
@@ -224,7 +227,6 @@ def test_a_folder_may_name_environment_variables_and_one_that_is_not_set_is_an_e
     [
         ({"source": "parquet"}, "folder"),
         ({"source": "digits", "folder": "x"}, "folder"),
-        ({"source": "cifar10", "folder": "x", "mirror": "y"}, "mirror"),
         ({"source": "cifar10", "label_column": "x"}, "label_column"),
         ({"source": "cifar10", "unlabelled": True}, "unlabelled"),
         ({"source": "cifar10", "folder": "/nowhere/at/all"}, "folder"),

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from stages.core.artifacts import read_images
-from stages.data import catalog
+from stages.data import download
 from stages.data.__main__ import main
 from stages.data.download import Archive
+from stages.data.sources import cifar10, stl10
 
 
 def run(folder: Path, settings: dict[str, object], *more: str) -> None:
@@ -50,17 +51,17 @@ def test_two_runs_write_the_same_images_and_another_seed_others(tmp_path: Path) 
     assert found[0] == found[1] != found[2]
 
 
-def test_an_official_archive_goes_from_a_mirror_to_three_image_sets(
+def test_a_downloaded_archive_is_verified_and_becomes_three_image_sets_and_nobody_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mirror").mkdir()
+    (tmp_path / "downloads").mkdir()
     write_stl10(tmp_path / "stl10_binary")
-    path = tmp_path / "mirror" / "stl10_binary.tar.gz"
+    path = tmp_path / "downloads" / "stl10_binary.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         tar.add(tmp_path / "stl10_binary", "stl10_binary")
     archive = Archive(path.name, "http://official.invalid/x", hashlib.md5(path.read_bytes()).hexdigest())
-    monkeypatch.setitem(catalog.ARCHIVES, "stl10", (archive,))
-    settings = {"source": "stl10", "mirror": str(path.parent), "unlabelled": True, "image_size": 48}
+    monkeypatch.setattr(stl10, "ARCHIVES", (archive,))
+    settings = {"source": "stl10", "unlabelled": True, "image_size": 48}
     run(tmp_path, settings, "--unlabelled", str(tmp_path / "unlabelled.safetensors"))
     unlabelled = read_images(tmp_path / "unlabelled.safetensors")
     assert unlabelled.labels.tolist() == [-1] * 3
@@ -74,15 +75,22 @@ def test_an_official_archive_goes_from_a_mirror_to_three_image_sets(
     ("settings", "told"),
     [
         ({"source": "digits", "train_images": 2000}, "train_images: 2000 is more than the 1437"),
-        ({"source": "digits", "mirror": "x"}, "mirror"),
+        ({"source": "digits", "folder": "x"}, "folder"),
         ({"source": "digit"}, "source"),
         ({"source": "stl10", "unlabelled": True, "folder": "x"}, "--unlabelled"),
-        ({"source": "cifar10", "mirror": "/nowhere"}, "cifar-10-python.tar.gz: cannot be had"),
+        ({"source": "cifar10"}, "cifar-10-python.tar.gz: cannot be had"),
     ],
 )
 def test_what_a_user_can_cure_is_one_line_and_leaves_no_output(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], settings: dict[str, object], told: str
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, object],
+    told: str,
 ) -> None:
+    nowhere = Archive("cifar-10-python.tar.gz", "http://127.0.0.1:9/cifar-10-python.tar.gz", "0" * 32)
+    monkeypatch.setattr(cifar10, "ARCHIVES", (nowhere,))
+    monkeypatch.setattr(download, "RETRIES", 0)
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, settings)
     assert ended.value.code == 1
