@@ -9,7 +9,6 @@ import shlex
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -35,9 +34,8 @@ def test_every_block_has_a_language_that_is_tested_or_cannot_be() -> None:
 @pytest.mark.parametrize("page", [page for page, parts in scripts().items() if parts], ids=lambda page: page.name)
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, Any] = {}
-    for block in scripts()[page]:
-        exec(compile("\n" * block.line + block.text, str(page), "exec"), namespace)
+    (tmp_path / "page.py").write_text("\n".join(block.text for block in scripts()[page]))
+    runpy.run_path("page.py")
 
 
 @pytest.mark.parametrize("block", overlays(), ids=str)
