@@ -20,7 +20,7 @@ COMPARISON_MODULES = ("stages.tables.comparisons",)
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     """The plan of an experiment; `root` is where results/ lies, looked at only for finished attack jobs to keep."""
     planner = Planner(experiment, root)
-    attacks = {key: attack.resolved().model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
+    attacks = {key: attack.model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
     rows = {name: _rows(planner, name, table) for name, table in experiment.tables.items()}
     _check_unambiguous(experiment, rows)
     wanted: dict[str, dict[str, Attack]] = {}
@@ -85,7 +85,7 @@ def _label(experiment: Experiment, attack: str) -> str:
 
 def _column(experiment: Experiment, key: str) -> dict[str, Any]:
     """An attack as the tables stage is told of it."""
-    settings = experiment.attacks[key].resolved().model_dump(mode="json", exclude={"label"})
+    settings = experiment.attacks[key].model_dump(mode="json", exclude={"label"})
     return {"attack": key, "label": _label(experiment, key), "settings": settings}
 
 
