@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
+from stages.attack.evaluate import evaluate, require_labels
 from stages.attack.state import AttackState, Finished
 from stages.core.artifacts import read_images, write_outcomes
 from stages.core.config.attacks import AttackSettings
@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> None:
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, AttackSettings)
-        settings = settings.model_copy(update={"attacks": resolve_attacks(settings.attacks)})
         device = prepare(args.device, args.threads, settings.seed)
         job = Job(
             args.manifest,

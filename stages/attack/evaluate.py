@@ -19,7 +19,7 @@ from stages.attack.state import Finished
 from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
 from stages.core.config.attacks import Attack
 from stages.core.config.plugins import module_name
-from stages.core.errors import ArtifactError, ConfigError
+from stages.core.errors import ArtifactError
 from stages.core.files import digest
 from stages.core.images.perturb import evaluating, without_parameter_gradients
 from stages.core.images.pixels import to_unit
@@ -42,7 +42,7 @@ def evaluate(
     finished: Finished | None = None,
     between_batches: Callable[[], None] = lambda: None,
 ) -> tuple[pa.Table, Facts]:
-    """Outcomes (OUTCOME_SCHEMA) of a resolved attack on the test images that its `images` and `subset` name, summed up.
+    """Outcomes (OUTCOME_SCHEMA) of an attack on the test images that its `images` and `subset` name, summed up.
 
     model: on `device`; it is left as it was found. name: the attack's id. finished: batches that are not attacked
     again, to which the others are added. Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
@@ -79,17 +79,6 @@ def evaluate(
 def attack_function(kind: str) -> AttackFunction:
     """The function of an attack's kind; its hyphens are underscores in file and function."""
     return getattr(import_module(module_name("attacks", kind)), kind.replace("-", "_"))
-
-
-def resolve_attacks(attacks: dict[str, Attack]) -> dict[str, Attack]:
-    """The attacks with all options filled in; ConfigError for an unknown option."""
-    resolved: dict[str, Attack] = {}
-    for name, attack in attacks.items():
-        try:
-            resolved[name] = attack.resolved()
-        except ValueError as error:
-            raise ConfigError(f"attacks.{name}: {error}") from error
-    return resolved
 
 
 def require_labels(test: ImageSet, classes: int, source: str) -> None:

@@ -56,7 +56,7 @@ def _same_attack(attack: dict[str, Any], column: Column) -> bool:
     settings = column.settings
     if settings is None or settings.kind != "pgd" or settings.norm != attack["norm"]:
         return False
-    theirs = {"epsilon": settings.epsilon, **settings.resolved().options}
+    theirs = {"epsilon": settings.epsilon, **settings.options}
     mine = {"restarts": 1, "random_start": True, **attack}
     return all(isclose(theirs[name], mine[name]) for name in theirs)
 

@@ -48,7 +48,6 @@ def main(argv: list[str] | None = None) -> None:
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, TrainSettings)
-        settings = settings.model_copy(update={"method": _resolved(settings.method)})
         device = prepare(args.device, args.threads, settings.seed)
         named = {name: getattr(args, name) for name in ("train", "test", "structure", "monitor", "helper")}
         job = Job(
@@ -78,13 +77,6 @@ def run(job: Job, settings: TrainSettings, saved: Path) -> None:
         write_table(job.outputs["history"], pa.Table.from_pylist(state.history))
         write_weights(job.outputs["checkpoint"], state.best_weights or model.state_dict(), architecture)
         facts.update(selected_epoch=state.best_epoch, **best_on_test(state.history, settings, there))
-
-
-def _resolved(method: Method) -> Method:
-    try:
-        return method.resolved()
-    except ValueError as error:
-        raise ConfigError(f"method: {error}") from error
 
 
 def code_modules(method: Method) -> list[str]:

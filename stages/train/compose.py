@@ -44,7 +44,7 @@ def method_loss(
     if groups and scored.extra_logits is None:
         raise ConfigError(
             f"{file_name('objectives', method.objective.name)} returns no extra logits, and"
-            f" {method.companions() or 'the augmentation'} needs them; return what `forwards(model, batch, …)` gives"
+            f" {method.extras() or 'the augmentation'} needs them; return what `forwards(model, batch, …)` gives"
             " for the batch's extras as Scored's third value"
         )
     loss, metrics = scored.loss, {"objective_loss": scored.loss.detach(), **scored.metrics}

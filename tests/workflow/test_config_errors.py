@@ -29,10 +29,10 @@ FAULTS = {
     "unknown-attack": ("tables: {table1: {attacks: [fgms]}}", "tables.table1.attacks: 'fgms' is not known (did you"),
     "unknown-objective": (
         "methods: {lsp: {objective: mort}}",
-        "methods.lsp: 'mort' is none of the objectives (did you",
+        "methods.lsp.objective: 'mort' is none of the objectives (did you",
     ),
     "unknown-setting": ("methods: {trades: {objective: {betta: 1}}}", "'betta' is no setting of trades (did you mean"),
-    "unknown-option": ("attacks: {fgsm: {options: {steps: 1}}}", "attacks.fgsm: 'steps' is no setting of fgsm"),
+    "unknown-option": ("attacks: {fgsm: {options: {steps: 1}}}", "attacks.fgsm.options: 'steps' is no setting of fgsm"),
     "unknown-recipe": ("methods: {lsp: {recipe: standart}}", "'standart' is not defined (did you mean 'standard'?)"),
     "unknown-stage": ("resources: {trian: {threads: 1}}", "resources.trian: no such stage (did you mean 'train'?)"),
     "m-beyond-depth": ("methods: {lsp: {lsp: {m: 9}}}", "methods.lsp.lsp.m: 9 neighbors are asked for"),

@@ -22,10 +22,15 @@ class Refusal(NamedTuple):
 
 HAND = "arguments of a stage that is run by hand; the workflow's rules give them"
 REFUSALS = {
-    "stages/attack/evaluate.py resolve_attacks": Refusal("", ("steps-0", "fgsm-l2", "restarts", "unknown-option")),
     "stages/attack/library.py require_targets": Refusal("the classes, which the model tells"),
     "stages/core/models/__init__.py Classifier.__init__": Refusal("a checkpoint's header"),
-    "stages/core/job/stage.py load_settings": Refusal("", ("unknown-key", "splits", "parquet-without-folder")),
+    "stages/core/job/stage.py load_settings": Refusal(
+        "",
+        (
+            *("unknown-key", "splits", "parquet-without-folder", "unknown-objective", "alpha-0", "probability-2"),
+            *("steps-0", "fgsm-l2", "restarts", "unknown-option"),
+        ),
+    ),
     "stages/data/__main__.py main": Refusal(HAND),
     "stages/data/decode.py decode": Refusal("the images' sizes"),
     "stages/data/paths.py expand": Refusal("the environment; tables are made without the variables that name folders"),
@@ -40,7 +45,6 @@ REFUSALS = {
     "stages/structure/companions.py companions": Refusal("the lists' depth", ("m-beyond-depth", "monitor-m")),
     "stages/structure/companions.py first_allowed": Refusal("which neighbors are held out"),
     "stages/structure/companions.py random_others": Refusal("the number of images", ("m-beyond-images",)),
-    "stages/train/__main__.py _resolved": Refusal("", ("unknown-objective", "alpha-0", "probability-2")),
     "stages/train/__main__.py read_inputs": Refusal(HAND, ("no-helper",)),
     "stages/train/compose.py method_loss": Refusal("what an objective returns"),
     "stages/train/objectives/hat.py hat": Refusal(HAND, ("no-helper",)),

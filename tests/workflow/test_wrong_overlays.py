@@ -14,11 +14,11 @@ from workflow.planning.tables import make_plan
 NINE = {
     "probability-2": (
         "methods: {cutmix: {augmentation: {probability: 2}}}",
-        ["methods.cutmix", "probability", "(given: 2)"],
+        ["methods.cutmix.augmentation.probability", "(given: 2)"],
     ),
     "alpha-0": (
         "methods: {mixup: {augmentation: {alpha: 0}}}",
-        ["methods.mixup", "alpha", "greater than 0", "(given: 0)"],
+        ["methods.mixup.augmentation.alpha", "greater than 0", "(given: 0)"],
     ),
     "severity-50": ("methods: {augmix: {augmentation: {severity: 50}}}", ["methods.augmix", "severity", "to 10", "50"]),
     "splits": (
@@ -35,7 +35,7 @@ NINE = {
     ),
     "restarts": (
         "attacks: {pgd: {kind: pgd, options: {restarts: 5, random_start: false}}}",
-        ["attacks.pgd.restarts: 5 without a random start", "set random_start: true"],
+        ["attacks.pgd.options.restarts: 5 without a random start", "set random_start: true"],
     ),
     "milestones-late": (
         "recipes: {standard: {schedule: {kind: multistep, milestones: [75, 90]}}}",
@@ -45,9 +45,15 @@ NINE = {
 }
 OWN = {
     # Components.
-    "steps-0": ("attacks: {pgd: {kind: pgd, options: {steps: 0}}}", ["attacks.pgd.steps", "(given: 0)"]),
-    "steps-half": ("attacks: {pgd: {kind: pgd, options: {steps: 1.5}}}", ["attacks.pgd.steps", "not a whole number"]),
-    "step-size-negative": ("attacks: {pgd: {kind: pgd, options: {step_size: -1}}}", ["attacks.pgd.step_size", "-1"]),
+    "steps-0": ("attacks: {pgd: {kind: pgd, options: {steps: 0}}}", ["attacks.pgd.options.steps", "(given: 0)"]),
+    "steps-half": (
+        "attacks: {pgd: {kind: pgd, options: {steps: 1.5}}}",
+        ["attacks.pgd.options.steps", "not a whole number"],
+    ),
+    "step-size-negative": (
+        "attacks: {pgd: {kind: pgd, options: {step_size: -1}}}",
+        ["attacks.pgd.options.step_size", "-1"],
+    ),
     "step-size-of-255": (
         "attacks: {pgd: {kind: pgd, options: {step_size: 2}}}",
         ["attacks.pgd.options.step_size: 2", "did you mean 2/255?"],
@@ -59,13 +65,13 @@ OWN = {
     ),
     "beta-infinite": (
         "methods: {trades: {objective: {beta: .inf}}}",
-        ["methods.trades.beta", "finite", "(given: inf)"],
+        ["methods.trades.objective.beta", "finite", "(given: inf)"],
     ),
     "random-start-a-word": (
         "attacks: {pgd: {kind: pgd, options: {random_start: 'no'}}}",
-        ["attacks.pgd.random_start", "boolean", "(given: 'no')"],
+        ["attacks.pgd.options.random_start", "boolean", "(given: 'no')"],
     ),
-    "width-0": ("methods: {augmix: {augmentation: {width: 0}}}", ["methods.augmix.width", "(given: 0)"]),
+    "width-0": ("methods: {augmix: {augmentation: {width: 0}}}", ["methods.augmix.augmentation.width", "(given: 0)"]),
     # Recipes.
     "milestones-back": (
         "recipes: {standard: {epochs: 9, schedule: {kind: multistep, milestones: [6, 3]}}}",
@@ -174,12 +180,15 @@ OWN = {
     "seed-of-neighbors": ("methods: {lsp: {lsp: {seed: 3}}}", ["methods.lsp.lsp.seed: kind local", "leave it out"]),
     "monitor-seed": ("monitor: {structure: {seed: 3}}", ["monitor.structure.seed: kind local", "leave it out"]),
     "monitor-m": ("monitor: {structure: {m: 9}}", ["monitor.structure.m: 9", "depth is 8", "lower m"]),
-    "unused-method": ("methods: {mine: {objective: {name: mart, beta: -1}}}", ["methods.mine.beta", "(given: -1)"]),
+    "unused-method": (
+        "methods: {mine: {objective: {name: mart, beta: -1}}}",
+        ["methods.mine.objective.beta", "(given: -1)"],
+    ),
     "unused-recipe": ("methods: {mine: {preset: at, recipe: gone}}", ["recipes: 'gone' is not defined"]),
     "unused-preset": ("methods: {mine: {preset: [at]}}", ["methods.mine.preset", "(given: ['at'])"]),
     "own-of-a-data-set": (
         "datasets: {digits: {methods: {mart: {objective: {beta: x}}}}}",
-        ["methods.mart.beta: 'x' is not a number"],
+        ["methods.mart.objective.beta: 'x' is not a number"],
     ),
     "helper-for-nothing": ("methods: {trades: {helper: vanilla}}", ["methods.trades.helper: objective trades asks no"]),
     "helper-chain": (

@@ -58,7 +58,7 @@ def _run(experiment: Experiment, dataset: str, name: str) -> dict[str, Any]:
 
 
 def _attack(experiment: Experiment, key: str) -> dict[str, Any]:
-    attack = experiment.attacks[key].resolved()
+    attack = experiment.attacks[key]
     tables = [table for table in experiment.tables.values() if key in table.attacks]
     return {
         **attack.model_dump(mode="json"),

@@ -147,18 +147,13 @@ def _lsp_refused(name: str, lsp: Any) -> str:
 
 def _method(name: str, settings: dict[str, Any]) -> Method:
     try:
-        return Method.model_validate(settings).resolved()
+        return Method.model_validate(settings)
     except ValidationError as error:
         raise ConfigError(validation_message(error, Method, f"methods.{name}")) from error
-    except ValueError as error:
-        raise ConfigError(located(f"methods.{name}", str(error))) from error
 
 
 def check(experiment: Experiment) -> None:
     """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
-    for key, attack in experiment.attacks.items():
-        with _faults_at(f"attacks.{key}"):
-            attack.resolved()
     for kind in experiment.separate_attacks:
         if kind not in (kinds := known_plugins("attacks")):
             raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
@@ -246,7 +241,7 @@ def _check_helper(experiment: Experiment, dataset: str, name: str, method: Metho
 
 def remarks(experiment: Experiment) -> list[str]:
     """Lines on what is allowed and rarely meant."""
-    return wide_steps(experiment.recipes, {key: attack.resolved() for key, attack in experiment.attacks.items()})
+    return wide_steps(experiment.recipes, experiment.attacks)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class PlannedRow(NamedTuple):
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     """The plan of an experiment; `root` is where results/ lies, looked at only for finished attack jobs to keep."""
     planner = Planner(experiment, root)
-    attacks = {key: attack.resolved().model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
+    attacks = {key: attack.model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
     ids = {key: attack_id(attack) for key, attack in attacks.items()}
     rows = {name: _rows(planner, name, table) for name, table in experiment.tables.items()}
     _check_unambiguous(experiment, rows)
@@ -132,7 +132,7 @@ def _label(experiment: Experiment, attack: str) -> str:
 
 def _column(experiment: Experiment, key: str) -> Column:
     """An attack as the tables stage is told of it."""
-    settings = experiment.attacks[key].resolved().model_dump(mode="json", exclude={"label"})
+    settings = experiment.attacks[key].model_dump(mode="json", exclude={"label"})
     return Column(attack=key, label=_label(experiment, key), settings=settings)
 
 

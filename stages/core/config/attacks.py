@@ -1,10 +1,11 @@
 """The settings of evaluation attacks."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from stages.core.config.plugins import Plugin, PluginError, constant, declares, resolve, settings_identity
+from stages.core.config.plugins import Plugin, PluginError, constant, declares, resolve, settings_identity, settings_of
 from stages.core.config.quantities import Count, NonNegative, Seed
 from stages.core.config.recipe import Norm, check_scale
 from stages.core.config.section import Name, Section
@@ -32,9 +33,41 @@ class Attack(Section):
     subset: Subset = "stratified"
     batch_size: Count = 256
 
+    @field_validator("kind")
+    @classmethod
+    def _has_a_file(cls, kind: str) -> str:
+        settings_of("attacks", kind)
+        return kind
+
+    @field_validator("options")
+    @classmethod
+    def _filled_in(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """An attack has all of its options, by default what its function says."""
+        kind = info.data.get("kind")
+        return options if kind is None else resolve("attacks", Plugin(name=kind, settings=options)).settings
+
     @model_validator(mode="after")
-    def _scaled(self) -> "Attack":
+    def _possible(self) -> "Attack":
+        """Refuse what the attack cannot do, and settings that have no effect beside each other."""
         check_scale(self.norm, epsilon=self.epsilon)
+        norms = constant("attacks", self.kind, "NORMS") or get_args(Norm)
+        if self.norm not in norms:
+            raise PluginError(
+                f"norm: {self.kind} is an attack under {', '.join(norms)} alone, not {self.norm}; one step of the L2"
+                f" gradient is `kind: pgd` with `steps: 1, step_size: {self.epsilon:g}, random_start: false`"
+            )
+        for key in ("norm", "epsilon"):
+            if not self.bounded and getattr(self, key) != type(self).model_fields[key].default:
+                raise PluginError(
+                    f"{key}: {self.kind} is held to no ball, it looks for the smallest perturbation; leave it out"
+                )
+        options = self.options
+        if options.get("restarts", 1) > 1 and not options.get("random_start", True):
+            raise PluginError(
+                f"options.restarts: {options['restarts']} without a random start repeat one search; set random_start:"
+                " true"
+            )
+        check_scale(self.norm, **{"options.step_size": float(options.get("step_size", 0))})
         return self
 
     @property
@@ -52,26 +85,15 @@ class Attack(Section):
         unused = {"label"} if self.images is not None else {"label", "subset"}
         return {key: value for key, value in form.items() if key not in unused}
 
-    def resolved(self) -> "Attack":
-        """The attack with every option filled in from its function's defaults, checked against each other too."""
-        options = resolve("attacks", Plugin(name=self.kind, settings=self.options)).settings
-        norms = constant("attacks", self.kind, "NORMS") or get_args(Norm)
-        if self.norm not in norms:
-            raise PluginError(
-                f"norm: {self.kind} is an attack under {', '.join(norms)} alone, not {self.norm}; one step of the L2"
-                f" gradient is `kind: pgd` with `steps: 1, step_size: {self.epsilon:g}, random_start: false`"
-            )
-        for key in ("norm", "epsilon"):
-            if not self.bounded and getattr(self, key) != type(self).model_fields[key].default:
-                raise PluginError(
-                    f"{key}: {self.kind} is held to no ball, it looks for the smallest perturbation; leave it out"
-                )
-        if options.get("restarts", 1) > 1 and not options.get("random_start", True):
-            raise PluginError(
-                f"restarts: {options['restarts']} without a random start repeat one search; set random_start: true"
-            )
-        check_scale(self.norm, **{"options.step_size": float(options.get("step_size", 0))})
-        return self.model_copy(update={"options": options})
+    @classmethod
+    def revived(cls, record: Mapping[str, Any]) -> "Attack":
+        """The attack of a dump made by any version; options that came later have the value that it ran with."""
+        kind, options = record.get("kind"), record.get("options", {})
+        if isinstance(kind, str) and isinstance(options, Mapping):
+            added = constant("attacks", kind, "ADDED") or {}
+            record = {**record, "options": {**added, **options}}
+        revived: Attack = super().revived(record)
+        return revived
 
 
 class AttackSettings(Section):

@@ -127,7 +127,7 @@ def check_attack(attack: Attack, have: Known) -> None:
 
 
 def wide_steps(recipes: Mapping[str, Recipe], attacks: Mapping[str, Attack]) -> list[str]:
-    """A line for every inner or (resolved) evaluation attack whose step leads across its whole ball."""
+    """A line for every inner or evaluation attack whose step leads across its whole ball."""
     inner = {f"recipes.{name}.attack": recipe.attack for name, recipe in recipes.items()}
     steps = {key: (attack.step_size, attack.epsilon) for key, attack in inner.items()}
     for name, attack in attacks.items():

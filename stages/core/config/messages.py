@@ -1,4 +1,8 @@
-"""A validation error as one line that names the key, the value, the rule and the nearest known key."""
+"""A validation error as one line that names the key, the value, the rule and the nearest known key.
+
+Pydantic's own text takes three lines a fault, names no key that may have been meant and shows an address on the web;
+whoever misspells a setting should read in one line what to write instead.
+"""
 
 import re
 from types import UnionType
@@ -42,8 +46,10 @@ def validation_message(error: ValidationError, model: type[BaseModel], where: st
         return located(path, rule)
     if fault["type"] == "string_pattern_mismatch":
         rule = "a name is letters, digits, `.`, `_` and `-`, a letter or digit first"
-    shown = "" if isinstance(value, dict | BaseModel) or fault["type"] == "missing" else f" (given: {shortened(value)})"
-    return f"{path or 'the settings'}: {rule}{shown}"
+    told = isinstance(value, dict | BaseModel) or fault["type"] == "missing" or rule.startswith(shortened(value))
+    return (
+        f"{path or 'the settings'}: {rule}" if told else f"{path or 'the settings'}: {rule} (given: {shortened(value)})"
+    )
 
 
 def located(where: str, rule: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stages.core.config.attacks import Subset
 from stages.core.config.data import Augment, Model
@@ -88,6 +88,24 @@ class Method(Section):
             )
         return value
 
+    @field_validator("augmentation", "objective")
+    @classmethod
+    def _filled_in(cls, component: Plugin, info: ValidationInfo) -> Plugin:
+        """A component has all of its settings, by default what its file says."""
+        return resolve(f"{info.field_name}s", component)
+
+    @model_validator(mode="after")
+    def _scored(self) -> "Method":
+        """An objective's file says whether it is adversarial, and it scores the extras that a method has."""
+        self.adversarial()
+        objective = self.objective.name
+        if self.extras() and scores_no_extras(objective):
+            raise PluginError(
+                f"{file_name('objectives', objective)} returns no extra logits, and {self.extras()} needs them;"
+                " return what `forwards(model, batch, …)` gives for the batch's extras as Scored's third value"
+            )
+        return self
+
     @model_validator(mode="after")
     def _compatible(self) -> "Method":
         if self.lsp is not None and self.augmentation.name in ("mixup", "cutmix"):
@@ -132,22 +150,7 @@ class Method(Section):
             "objective": _identity("objectives", self.objective),
         }
 
-    def resolved(self) -> "Method":
-        """The method with every setting of its components filled in from their defaults, and all of it checked."""
-        found = {
-            "augmentation": resolve("augmentations", self.augmentation),
-            "objective": resolve("objectives", self.objective),
-        }
-        objective = self.objective.name
-        is_adversarial(objective)  # it has to say
-        if self.companions() and scores_no_extras(objective):
-            raise PluginError(
-                f"{file_name('objectives', objective)} returns no extra logits, and {self.companions()} needs them;"
-                " return what `forwards(model, batch, …)` gives for the batch's extras as Scored's third value"
-            )
-        return self.model_copy(update=found)
-
-    def companions(self) -> str:
+    def extras(self) -> str:
         """What of a method an objective must score besides the images: the LSP term's neighbors, AugMix's views."""
         parts = ["the LSP term"] if self.lsp is not None else []
         return " and ".join(parts + (["augmentation augmix"] if self.augmentation.name == "augmix" else []))

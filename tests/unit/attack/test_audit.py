@@ -1,5 +1,6 @@
 """What the audit catches, and that batches, devices and names enter a result as documented."""
 
+import json
 import random
 import sys
 
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 from stages.attack import evaluate as evaluation
 from stages.attack.audit import audit, require_eval_mode, score
-from stages.attack.evaluate import evaluate, require_labels, resolve_attacks
+from stages.attack.evaluate import evaluate, require_labels
 from stages.attack.library import as_library_sees
 from stages.core.artifacts import ImageSet
-from stages.core.config.attacks import Attack
+from stages.core.config.attacks import Attack, AttackSettings
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
 from stages.core.images.subset import measured_images
+from stages.core.job.stage import load_settings
 
 CPU = torch.device("cpu")
 INDICES = torch.tensor([7, 41, 90])
@@ -41,7 +43,7 @@ def test_set(model: nn.Module) -> ImageSet:
 
 
 def attack(kind: str = "pgd", **fields: object) -> Attack:
-    return Attack.model_validate({"kind": kind, "batch_size": 4, **fields}).resolved()
+    return Attack.model_validate({"kind": kind, "batch_size": 4, **fields})
 
 
 def pixels(test: ImageSet) -> Tensor:
@@ -218,19 +220,23 @@ def test_a_random_start_depends_on_seed_and_name_and_on_nothing_else(model: nn.M
 @pytest.mark.parametrize(
     ("attacks", "message"),
     [
-        ({"a": {"kind": "pgdd"}}, r"attacks\.a: 'pgdd' is none of the attacks \(did you mean 'pgd'\?\)"),
+        ({"a": {"kind": "pgdd"}}, r"attacks\.a\.kind: 'pgdd' is none of the attacks \(did you mean 'pgd'\?\)"),
         ({"a": {"kind": "pgd", "options": {"step": 3}}}, r"did you mean 'steps'"),
     ],
 )
 def test_settings_that_cannot_run_are_refused(attacks: dict[str, dict[str, object]], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve_attacks({name: Attack.model_validate(fields) for name, fields in attacks.items()})
+        load_settings(json.dumps({"attacks": attacks}), AttackSettings)
 
 
 def test_hyphens_name_the_same_attack_and_options_take_fractions() -> None:
     fields = {"kind": "margin-pgd", "options": {"step_size": "1/255", "steps": "1e1"}}
-    found = resolve_attacks({"a": Attack.model_validate(fields)})["a"]
-    assert found.options == {"step_size": 1 / 255, "steps": 10, "restarts": 1, "random_start": True}
+    assert Attack.model_validate(fields).options == {
+        "step_size": 1 / 255,
+        "steps": 10,
+        "restarts": 1,
+        "random_start": True,
+    }
     assert evaluation.attack_function("margin-pgd") is evaluation.attack_function("margin_pgd")
 
 

@@ -203,15 +203,15 @@ def test_an_image_once_fooled_stays_fooled_by_further_restarts() -> None:
 )
 def test_what_an_attack_cannot_do_is_refused_by_its_settings(attack: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
-        Attack.model_validate(attack).resolved()
+        Attack.model_validate(attack)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_option_of_an_attack_is_bounded(kind: str) -> None:
     numbers = {key: found.default for key, found in settings_of("attacks", kind).items() if found.default is not True}
     for key in numbers:
-        with pytest.raises(ValueError, match=rf"^{key}: "):
-            Attack(kind=kind, options={key: -1}).resolved()
+        with pytest.raises(ValueError, match=rf"Value error, {key}: "):
+            Attack(kind=kind, options={key: -1})
 
 
 def test_margin_is_the_best_other_logit_less_the_true_one() -> None:

@@ -28,15 +28,14 @@ def fault(model: type[BaseModel], raw: Any) -> str:
 )
 def test_numbers_may_be_decimals_powers_or_fractions(written: Any, meant: float) -> None:
     assert Recipe(lr=written).lr == meant
-    chosen = Method.model_validate({"objective": {"name": "trades", "beta": written}}).resolved()
+    chosen = Method.model_validate({"objective": {"name": "trades", "beta": written}})
     assert chosen.objective.settings == {"beta": meant}
 
 
 @pytest.mark.parametrize("written", ["1/0", "", "fast", "1e400", "nan", "inf", True, None, [1], float("nan"), "0.1.2"])
 def test_what_is_no_finite_number_is_refused_by_name(written: Any) -> None:
     assert fault(Recipe, {"lr": written}).startswith("lr: ")
-    with pytest.raises(ValueError, match=r"^beta: "):
-        Method.model_validate({"objective": {"name": "trades", "beta": written}}).resolved()
+    assert fault(Method, {"objective": {"name": "trades", "beta": written}}).startswith("objective.beta: ")
 
 
 @pytest.mark.parametrize(("written", "meant"), [("1e3", 1000), (10.0, 10), ("4/2", 2), (7, 7)])

@@ -48,7 +48,7 @@ def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: A
         "monitor": {"anchors": 10, "test_images": monitor},
     }
     chosen = TrainSettings.model_validate(raw)
-    return chosen.model_copy(update={"method": chosen.method.resolved()})
+    return chosen.model_copy(update={"method": chosen.method})
 
 
 def watched(chosen: TrainSettings, batches: int) -> TrainSettings:

@@ -53,7 +53,7 @@ def test_running_statistics_follow_the_forwards_in_the_order_chosen(
         return original(model, *rest)
 
     monkeypatch.setattr(module, search, spy)
-    method = Method.model_validate({"objective": name, "lsp": {"m": M, "forward_order": order}}).resolved()
+    method = Method.model_validate({"objective": name, "lsp": {"m": M, "forward_order": order}})
     model, seen = net().train(), []
     model.register_forward_pre_hook(
         lambda chosen, given: seen.append(given[0].detach().clone()) if chosen.training else None

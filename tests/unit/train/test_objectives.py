@@ -68,7 +68,7 @@ def x_adv(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
 
 
 def method(objective: str, **rest: Any) -> Method:
-    return Method.model_validate({"objective": objective, **rest}).resolved()
+    return Method.model_validate({"objective": objective, **rest})
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def test_measuring_changes_no_weight_mode_gradient_or_random_stream() -> None:
 
 @pytest.mark.parametrize("augmented", [False, True])
 def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augmented: bool) -> None:
-    method = Method.model_validate({"lsp": {"m": M, "augment_neighbors": augmented}}).resolved()
+    method = Method.model_validate({"lsp": {"m": M, "augment_neighbors": augmented}})
     structure, images = companions(), picture_set(IMAGES, 0)
     own_rows = {tuple(row.tolist()): index for index, row in enumerate(structure.vectors)}
     bank = TrainingSet(images.images, images.labels, torch.arange(IMAGES), structure, Augment(padding=1), method)
@@ -92,7 +92,7 @@ def test_neighbors_are_augmented_only_if_that_is_on_and_keep_their_order(augment
 def test_an_epoch_sees_every_image_once_but_for_a_last_one_alone(count: int, steps: int) -> None:
     images = picture_set(count, 0)
     plain = Augment(padding=0, flip=False)
-    bank = TrainingSet(images.images, images.labels, torch.arange(count), None, plain, Method().resolved())
+    bank = TrainingSet(images.images, images.labels, torch.arange(count), None, plain, Method())
     streams = RandomStreams.seeded(0, torch.device("cpu"))
     orders = []
     for _ in range(2):
