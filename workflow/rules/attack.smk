@@ -1,8 +1,3 @@
-def attack_asks(wildcards):
-    """The class of resources that a job asks for; AutoAttack is alone and has its own."""
-    return plan.attack[wildcards.attacks].resources
-
-
 # The manifest lies beside the outcomes undeclared: the next plan reads it to keep this job (see
 # workflow/planning/attack_jobs.py), also while the outcomes are being made anew.
 rule attack:
@@ -25,4 +20,4 @@ rule attack:
     shell:
         command(ATTACK) + resumable("attack/{wildcards.attacks}") + " --settings {params.settings:q}"
         " --checkpoint {input.checkpoint} --test {input.test} --outcomes {output.outcomes}"
-        " --manifest " + ATTACK.file("manifest", "{wildcards.attacks}")
+        f" --manifest {ATTACK.file('manifest', '{wildcards.attacks}')}"

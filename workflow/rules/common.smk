@@ -75,6 +75,11 @@ def resources_of(asks):
     return {what: resource(what, asks) for what in (*GROWING, "gpu")}
 
 
+def attack_asks(wildcards):
+    """The class of resources that a job asks for; AutoAttack is alone and has its own."""
+    return plan.attack[wildcards.attacks].resources
+
+
 def optional(flag, path):
     """`--flag path`, or nothing where there is no path."""
     return f"{flag} {path}" if path else ""

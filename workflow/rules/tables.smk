@@ -74,8 +74,8 @@ rule assumptions:
     resources:
         **resources_of(ASSUMPTIONS.resources),
     params:
-        settings=plan.lists["assumptions"].settings,
-        code=plan.lists["assumptions"].code,
-        folder=plan.lists["assumptions"].folder,
+        settings=lambda wildcards: plan.lists["assumptions"].settings,
+        code=lambda wildcards: plan.lists["assumptions"].code,
+        folder=lambda wildcards: plan.lists["assumptions"].folder,
     shell:
         command(ASSUMPTIONS) + " --settings {params.settings:q} --out {params.folder} --manifest {output.manifest}"
