@@ -16,15 +16,14 @@ from stages.core.artifacts import ImageSet
 from stages.core.config.attacks import Attack
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
 from stages.core.images.subset import measured_images
+from tests.unit.drawing import CPU, noise, weights_from
 
-CPU = torch.device("cpu")
 INDICES = torch.tensor([7, 41, 90])
 
 
 @pytest.fixture
 def model() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with weights_from(0):
         return nn.Sequential(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.Flatten(), nn.Linear(144, 10)
         ).eval()
@@ -33,7 +32,7 @@ def model() -> nn.Module:
 @pytest.fixture
 def test_set(model: nn.Module) -> ImageSet:
     """Images of which every third is labelled wrongly."""
-    images = torch.randint(0, 256, (11, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = noise(11)
     with torch.no_grad():
         labels = model(images.float() / 255).argmax(1)
     labels[::3] = (labels[::3] + 1) % 10

@@ -17,6 +17,7 @@ from stages.core.config.plugins import declares, known, settings_of
 from stages.core.errors import ConfigError
 from stages.core.images.perturb import evaluating
 from stages.core.images.threat import Norm, Threat
+from tests.unit.drawing import weights_from
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "clean": {},
@@ -35,8 +36,7 @@ EPSILON: dict[Norm, float] = {"linf": 0.06, "l2": 0.9}
 
 def build(classes: int = 10) -> nn.Module:
     """A small net in eval mode whose nested batch norm holds statistics of its own."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(classes)
+    with weights_from(classes):
         body = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.BatchNorm2d(4), nn.ReLU())
         model = nn.Sequential(body, nn.Flatten(), nn.Linear(64, classes))
         model(torch.rand(64, 3, 8, 8))

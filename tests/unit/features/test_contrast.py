@@ -11,10 +11,7 @@ from torch import Tensor, nn
 from stages.features.contrast import Queue, info_nce, momentum_update, shuffled_keys
 from stages.features.knn import knn_accuracy
 from stages.features.network import SplitBatchNorm, moco_encoder, pixel_statistics, split_batch_norm
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.unit.drawing import noise, seeded
 
 
 def directions(count: int, dim: int, seed: int) -> Tensor:
@@ -136,7 +133,7 @@ def test_encoder_gives_directions_of_length_one_and_its_normalization_undoes_the
 
 
 def test_pixel_statistics_are_the_mean_and_std_of_all_pixels_on_the_unit_scale() -> None:
-    images = torch.randint(0, 256, (7, 3, 5, 5), generator=seeded(), dtype=torch.uint8)
+    images = noise(7, side=5)
     mean, std = pixel_statistics(images)
     unit = images.double().numpy() / 255
     np.testing.assert_allclose(mean, unit.mean(axis=(0, 2, 3)))

@@ -17,6 +17,7 @@ from stages.core.errors import ArtifactError
 from stages.features.embed import embed
 from stages.features.official import read_official
 from stages.features.source import encoder_file
+from tests.unit.drawing import noise
 
 State = dict[str, Any]
 
@@ -50,7 +51,7 @@ def test_official_embeddings_equal_torchvisions_network_on_its_own_preprocessing
     tmp_path: Path, network: nn.Module, state: State
 ) -> None:
     encoder = read_official(write(tmp_path, {"epoch": 800, "arch": "resnet50", "state_dict": state}))
-    images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    images = noise(2, seed=1, side=32)
     prepare = v2.Compose(
         [
             v2.ToDtype(torch.float32, scale=True),

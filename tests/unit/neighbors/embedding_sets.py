@@ -9,8 +9,7 @@ from stages.core.artifacts import Neighbors
 from stages.core.config.structure import NeighborSearch
 from stages.neighbors.__main__ import find
 from stages.neighbors.index import build_index
-
-CPU = torch.device("cpu")
+from tests.unit.drawing import CPU, seeded
 
 
 def brute_force(embeddings: Tensor, depth: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,16 +26,14 @@ def brute_force(embeddings: Tensor, depth: int) -> tuple[np.ndarray, np.ndarray]
 
 def embeddings_with_duplicates(images: int = 300, dimensions: int = 12, copies: int = 60) -> Tensor:
     """Unit vectors, the last `copies` of which repeat the first; two more are a pair."""
-    points = torch.nn.functional.normalize(
-        torch.randn(images, dimensions, generator=torch.Generator().manual_seed(3)), dim=1
-    )
+    points = torch.nn.functional.normalize(torch.randn(images, dimensions, generator=seeded(3)), dim=1)
     points[-copies:] = points[0]
     points[5] = points[9]
     return points
 
 
 def clusters(images: int = 800, dimensions: int = 8) -> Tensor:
-    generator = torch.Generator().manual_seed(4)
+    generator = seeded(4)
     centers = torch.randn(20, dimensions, generator=generator)
     return centers[torch.arange(images) % 20] + 0.9 * torch.randn(images, dimensions, generator=generator)
 

@@ -14,12 +14,7 @@ from stages.core.errors import ConfigError
 from stages.core.job.stage import load_settings
 from stages.tables import cells, show
 from stages.tables.cells import score, wilson
-from tests.unit.tables.small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_two_runs, write_verdicts
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> Path:
-    return write_two_runs(tmp_path)
+from tests.unit.tables.small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_verdicts
 
 
 @pytest.mark.parametrize(("count", "images"), [(0, 10), (1, 7), (45, 100), (360, 360), (4567, 10000)])
