@@ -1,8 +1,11 @@
 """What tests draw at random: streams, first weights, pixels and labelled images, the same in every run."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -22,6 +25,12 @@ def weights_from(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def random_states() -> tuple[Any, ...]:
+    """Where torch's, Python's and NumPy's own streams stand, to be compared."""
+    numpy = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().tolist(), random.getstate(), numpy["key"].tolist(), numpy["pos"]
 
 
 def noise(count: int, seed: int = 0, side: int = 8) -> Tensor:

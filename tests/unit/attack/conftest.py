@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     images = noise(7)
     with torch.no_grad():
         model(torch.rand(16, 3, 8, 8, generator=seeded(1)))
-        model.head.bias -= model.eval()(images.float() / 255).mean(0)  # so that predictions differ
+        model.head.bias.sub_(model.eval()(images.float() / 255).mean(0))  # so that predictions differ
         labels = model(images.float() / 255).argmax(1)
     write_weights(tmp_path / "model.safetensors", model.state_dict(), ARCHITECTURE)
     write_images(tmp_path / "test.safetensors", ImageSet(images, labels, tuple("abcdefghij")))

@@ -72,7 +72,7 @@ def weights(out: Path) -> dict[str, Tensor]:
     return read_weights(out / "encoder.safetensors")[0]
 
 
-def history(out: Path) -> list[dict[str, float]]:
+def history(out: Path) -> list[dict[str, Any]]:
     """Rows of the history without the seconds, nan written as a word so that rows can be compared."""
     rows = read_table(out / "history.parquet").to_pylist()
     return [
@@ -163,8 +163,13 @@ def test_an_epoch_uses_no_image_twice_and_drops_the_incomplete_batch() -> None:
     images = labelled_images(28, 0).images
     state = training.begin(settings, 0, images)
     seen: list[Tensor] = []
+
+    def recorded(_chosen: Moco, _state: object, batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return torch.zeros(())
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "train_step", lambda _s, _state, batch: seen.append(batch) or torch.zeros(()))
+        patch.setattr(training, "train_step", recorded)
         training.train_epoch(settings, state, images, 0.1, lambda: None)
     assert [len(batch) for batch in seen] == [8, 8, 8]
     assert len(torch.cat(seen).flatten(1).unique(dim=0)) == 24

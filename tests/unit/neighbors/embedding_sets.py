@@ -1,5 +1,7 @@
 """Small sets of embeddings and their true neighbors, for tests of the search."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
@@ -38,6 +40,6 @@ def clusters(images: int = 800, dimensions: int = 8) -> Tensor:
     return centers[torch.arange(images) % 20] + 0.9 * torch.randn(images, dimensions, generator=generator)
 
 
-def find_all(embeddings: Tensor, **settings: object) -> tuple[Neighbors, dict[str, object]]:
+def find_all(embeddings: Tensor, **settings: object) -> tuple[Neighbors, dict[str, Any]]:
     chosen = NeighborSearch.model_validate(settings)
     return find(build_index(embeddings, chosen, CPU), embeddings, chosen, CPU)
