@@ -5,40 +5,52 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 import yaml
 
 from stages.core.errors import ConfigError
-from tests.conftest import EXPERIMENTS, ROOT, TINY, Project
+from tests.conftest import ROOT, TINY
 from workflow.planning.load import load_experiment
-from workflow.planning.runs import Job, Plan
 from workflow.planning.tables import comparisons, make_plan
 
+EXPERIMENTS = ROOT / "workflow/experiments"
 OVERLAYS = {"honest-columns.yaml"}
 
 
-def folders(plan: Plan) -> list[str]:
-    stages: list[Mapping[str, Job]] = [plan.data, plan.pretrain, plan.embed, plan.neighbors, plan.structure, plan.train]
-    return [job.folder for jobs in (*stages, plan.attack) for job in jobs.values()] + list(plan.attack)
+@pytest.fixture
+def plan_of(tmp_path):
+    """Plans the tiny experiment under overlays, with nothing finished."""
+
+    def planned(*overlays):
+        files = [TINY]
+        for number, overlay in enumerate(overlays):
+            files.append(tmp_path / f"{number}.yaml")
+            files[-1].write_text(overlay)
+        return make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
+
+    return planned
 
 
-def cells(plan: Plan) -> int:
+def folders(plan):
+    jobs = [plan.data, plan.pretrain, plan.embed, plan.neighbors, plan.structure, plan.train, plan.attack]
+    return [job.folder for stage in jobs for job in stage.values()] + list(plan.attack)
+
+
+def cells(plan):
     tables = [table for table in plan.tables.values() if table["kind"] == "table"]
     return sum(len(table["rows"]) * len(table["columns"]) for table in tables)
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_experiment_plans_with_names_for_any_file_system(path: Path, tmp_path: Path) -> None:
+def test_every_shipped_experiment_plans_with_names_for_any_file_system(path, tmp_path):
     files = [EXPERIMENTS / "paper.yaml", path] if path.name in OVERLAYS else [path]
     plan = make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
     assert plan.train
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", part) for folder in folders(plan) for part in folder.split("/"))
 
 
-def test_a_strange_value_still_gives_a_plain_name(plan_of: Callable[..., Plan]) -> None:
+def test_a_strange_value_still_gives_a_plain_name(plan_of):
     plan = plan_of(
         "methods: {odd+one: {preset: lsp+, lsp: {m: 4, weight: 1/3}, objective: {name: trades, beta: 2e-5}}}\n"
         "tables: {table1: {methods: [odd+one]}}"
@@ -47,7 +59,7 @@ def test_a_strange_value_still_gives_a_plain_name(plan_of: Callable[..., Plan]) 
     assert re.fullmatch(r"odd-plusone-[A-Za-z0-9._-]+-[0-9a-f]{8}", name)
 
 
-def test_a_run_that_two_tables_ask_for_is_one_run(plan_of: Callable[..., Plan]) -> None:
+def test_a_run_that_two_tables_ask_for_is_one_run(plan_of):
     plan = plan_of()
     assert len(plan.train) == 3
     first, second = (plan.tables[name]["rows"][-1]["runs"][0] for name in ("table1", "table2"))
@@ -55,30 +67,28 @@ def test_a_run_that_two_tables_ask_for_is_one_run(plan_of: Callable[..., Plan]) 
 
 
 @pytest.mark.parametrize("selection", ["last", "best_robust"])
-def test_figures_for_parity_are_asked_for_where_the_run_selects_an_epoch(
-    plan_of: Callable[..., Plan], selection: str
-) -> None:
+def test_figures_for_parity_are_asked_for_where_the_run_selects_an_epoch(plan_of, selection):
     plan = plan_of(f"recipes: {{adversarial: {{selection: {selection}}}, standard: {{selection: {selection}}}}}")
     runs = {row["label"]: row["runs"][0] for row in plan.tables["table1"]["rows"]}
     asked = {label for label, run in runs.items() if "test_selected" in run}
     assert asked == ({"TRADES"} if selection == "best_robust" else set())
 
 
-def test_a_column_tells_its_attack_with_all_options(plan_of: Callable[..., Plan]) -> None:
+def test_a_column_tells_its_attack_with_all_options(plan_of):
     plan = plan_of("attacks: {fgsm: {images: 5}}")
     told = {column["attack"]: column["settings"] for column in plan.tables["table1"]["columns"]}
     assert told["clean"]["kind"] == "clean"
     assert (told["fgsm"]["epsilon"], told["fgsm"]["images"], told["fgsm"]["subset"]) == (0.1, 5, "stratified")
 
 
-def test_pairs_are_those_of_tables_and_not_of_figures(plan_of: Callable[..., Plan]) -> None:
+def test_pairs_are_those_of_tables_and_not_of_figures(plan_of):
     figure = "figure3: {kind: losses, datasets: [digits], methods: [lsp]}"
     plan = plan_of(f"tables: {{{figure}}}")
     assert [table["table"] for table in comparisons(plan)[0]["plans"]] == ["table1", "table2"]
     assert comparisons(plan_of(f"tables: {{{figure}, table1: null, table2: null}}")) == ({}, "")
 
 
-def test_the_default_in_vary_is_the_presets_run(plan_of: Callable[..., Plan]) -> None:
+def test_the_default_in_vary_is_the_presets_run(plan_of):
     plan = plan_of("tables: {table2: {vary: {objective.beta: [1, 6]}}}")
     one, six = (row["runs"][0]["name"] for row in plan.tables["table2"]["rows"])
     assert plan.tables["table1"]["rows"][-1]["runs"][0]["name"] == six
@@ -100,9 +110,7 @@ def test_the_default_in_vary_is_the_presets_run(plan_of: Callable[..., Plan]) ->
         "seeds: [1]",
     ],
 )
-def test_a_setting_that_can_change_a_run_gives_it_a_folder_of_its_own(
-    plan_of: Callable[..., Plan], change: str
-) -> None:
+def test_a_setting_that_can_change_a_run_gives_it_a_folder_of_its_own(plan_of, change):
     vanilla = [
         {job.folder for job in plan.train.values() if "vanilla" in job.name} for plan in (plan_of(), plan_of(change))
     ]
@@ -119,12 +127,12 @@ def test_a_setting_that_can_change_a_run_gives_it_a_folder_of_its_own(
         "device: cpu\nresources: {train: {threads: 3}}",
     ],
 )
-def test_a_setting_for_readers_or_machines_leaves_every_folder(plan_of: Callable[..., Plan], change: str) -> None:
+def test_a_setting_for_readers_or_machines_leaves_every_folder(plan_of, change):
     assert folders(plan_of(change)) == folders(plan_of())
 
 
 @pytest.mark.parametrize("source", ["parquet", "cifar10"])
-def test_where_files_lie_is_no_part_of_any_job(plan_of: Callable[..., Plan], source: str) -> None:
+def test_where_files_lie_is_no_part_of_any_job(plan_of, source):
     one, other = (
         plan_of(f"datasets: {{digits: {{data: {{source: {source}, folder: {folder}}}}}}}") for folder in ("/a", "/b")
     )
@@ -132,7 +140,7 @@ def test_where_files_lie_is_no_part_of_any_job(plan_of: Callable[..., Plan], sou
     assert (one.data, one.train) == (other.data, other.train)
 
 
-def test_an_experiment_replaces_and_an_overlay_merges(tmp_path: Path) -> None:
+def test_an_experiment_replaces_and_an_overlay_merges(tmp_path):
     (tmp_path / "overlay.yaml").write_text("seeds: [7]\ntables: {table1: {methods: [lsp]}}")
     default = ROOT / "config.yaml"
     merged = load_experiment([tmp_path / "overlay.yaml"], default)
@@ -145,7 +153,7 @@ def test_an_experiment_replaces_and_an_overlay_merges(tmp_path: Path) -> None:
     assert set(replaced.tables) == {"table1", "table2"}
 
 
-def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path: Path) -> None:
+def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path):
     tiny = yaml.safe_load(TINY.read_text())
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(tiny))
     (tmp_path / "next.yaml").write_text("base: tiny.yaml\nexperiment: next\ntables: {table1: null}")
@@ -155,18 +163,18 @@ def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path: Path) -> Non
     assert loaded.datasets == load_experiment([TINY], ROOT / "config.yaml").datasets
 
 
-def test_loading_changes_no_overrides_it_is_given() -> None:
+def test_loading_changes_no_overrides_it_is_given():
     overrides = {"seeds": [4], "tables": {"table1": None}}
     kept = copy.deepcopy(overrides)
     assert load_experiment([TINY], ROOT / "config.yaml", overrides).seeds == [4]
     assert overrides == kept
 
 
-def test_the_paper_is_239_cells(tmp_path: Path) -> None:
+def test_the_paper_is_239_cells(tmp_path):
     assert cells(make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), tmp_path)) == 239
 
 
-def test_planning_loads_neither_torch_nor_numpy() -> None:
+def test_planning_loads_neither_torch_nor_numpy():
     code = (
         "import sys; from pathlib import Path; from workflow.planning.load import load_experiment;"
         "from workflow.planning.tables import make_plan;"
@@ -177,7 +185,7 @@ def test_planning_loads_neither_torch_nor_numpy() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_snakemake_plans_every_training_of_the_paper(fresh: Project) -> None:
+def test_snakemake_plans_every_training_of_the_paper(fresh):
     done = fresh.command("snakemake", "-n", "--cores", "1", "--quiet", "rules", "--configfile",
                          "workflow/experiments/paper.yaml")  # fmt: skip
     plan = make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), fresh.root)
@@ -187,7 +195,7 @@ def test_snakemake_plans_every_training_of_the_paper(fresh: Project) -> None:
     assert counts["attack"] == str(len(plan.attack))
 
 
-def test_a_helper_holds_out_what_its_method_selects_on_in_training_and_structure(plan_of: Callable[..., Plan]) -> None:
+def test_a_helper_holds_out_what_its_method_selects_on_in_training_and_structure(plan_of):
     selecting = "recipes: {adversarial: {selection: best_robust}}\ntables: {table1: {methods: [hat]}}\n"
     plan = plan_of(selecting + "methods: {hat-helper: {hold_out: true}}")
     jobs = [job for job in plan.train.values() if job.name.startswith("hat-")]
@@ -199,7 +207,7 @@ def test_a_helper_holds_out_what_its_method_selects_on_in_training_and_structure
     assert json.loads(plain.structure[helper.inputs["monitor"].split("/")[2]].settings)["held_out"] == 0
 
 
-def test_holding_out_for_a_recipe_that_selects_on_nothing_is_refused_in_one_line(plan_of: Callable[..., Plan]) -> None:
+def test_holding_out_for_a_recipe_that_selects_on_nothing_is_refused_in_one_line(plan_of):
     overlay = (
         "recipes: {adversarial: {selection: last}}\nmethods: {hat-helper: {hold_out: true}}\n"
         "tables: {table1: {methods: [hat]}}"
@@ -208,7 +216,7 @@ def test_holding_out_for_a_recipe_that_selects_on_nothing_is_refused_in_one_line
         plan_of(overlay)
 
 
-def test_pixels_are_searched_and_shared_without_an_encoder(plan_of: Callable[..., Plan]) -> None:
+def test_pixels_are_searched_and_shared_without_an_encoder(plan_of):
     plan = plan_of("tables: {table1: {methods: [lsp], vary: {lsp.space: [features, pixels]}}}")
     (key,) = [key for key in plan.embed if "-pixels-" in key]
     assert set(plan.embed[key].inputs) == {"train"}

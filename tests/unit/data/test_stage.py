@@ -12,7 +12,6 @@ from stages.core.artifacts import read_images
 from stages.data import catalog
 from stages.data.__main__ import main
 from stages.data.download import Archive
-from tests.unit.refusing import refusal
 
 
 def run(folder: Path, settings: dict[str, object], *more: str) -> None:
@@ -84,5 +83,10 @@ def test_an_official_archive_goes_from_a_mirror_to_three_image_sets(
 def test_what_a_user_can_cure_is_one_line_and_leaves_no_output(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], settings: dict[str, object], told: str
 ) -> None:
-    assert told in refusal(capfd, run, tmp_path, settings)[-1]
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, settings)
+    assert ended.value.code == 1
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert told in lines[0]
     assert not list(tmp_path.glob("*.safetensors")) + list(tmp_path.glob("*.json"))

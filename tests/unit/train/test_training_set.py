@@ -10,7 +10,7 @@ from stages.core.config.method import Method
 from stages.core.images.threat import Threat
 from stages.train.batch import Augmented
 from stages.train.compose import Neighborhood
-from stages.train.measure import measure_accuracy, measure_lsp_loss
+from stages.train.measure import Accuracy, measure_accuracy, measure_lsp_loss
 from stages.train.training_set import RandomStreams, TrainingSet, to_unit
 from tests.unit.train.small_training import CLASSES, IMAGES, M, fresh_net, numbers, picture_set
 
@@ -47,8 +47,9 @@ def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> Non
     threat = Threat("linf", 0.0, 0.1, 2)
     with torch.no_grad():
         right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
-    found = measure_accuracy(model, images.images, images.labels, threat, 0)
-    assert found.clean == found.robust == pytest.approx(float(right))
+    assert measure_accuracy(model, images.images, images.labels, threat, 0) == Accuracy(
+        pytest.approx(float(right)), pytest.approx(float(right))
+    )
     strong = Threat("linf", 1.0, 0.3, 10)
     assert measure_accuracy(model, images.images, images.labels, strong, 0).robust < float(right)
 
