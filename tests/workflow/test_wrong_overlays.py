@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import ConfigError
-from tests.conftest import ROOT, TINY, Project
+from tests.conftest import ROOT, TINY
 from workflow.planning.experiment import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
@@ -260,10 +260,3 @@ def test_a_step_across_the_ball_is_said_and_planned(tmp_path: Path) -> None:
 def test_the_experiments_as_published_are_without_remarks() -> None:
     for path in (ROOT / "config.yaml", *sorted((ROOT / "workflow/experiments").glob("cifar10*.yaml"))):
         assert remarks(load_experiment([path], ROOT / "config.yaml")) == []
-
-
-@pytest.mark.parametrize("wrong", ["severity-50", "splits"])
-def test_snakemake_ends_with_that_line_and_status_1(fresh: Project, wrong: str) -> None:
-    text, parts = ALL[wrong]
-    line = fresh.refusal(text)
-    assert all(part in line for part in parts)
