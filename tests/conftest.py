@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "tests/workflow/tiny.yaml"
+EXPERIMENTS = ROOT / "workflow/experiments"
 PARTS = (".gitignore", "Snakefile", "config.yaml", "envs", "profiles", "stages", "workflow")
 
 
@@ -55,6 +56,16 @@ class Project:
     def snakemake(self, *words: str, overlay: str = "") -> subprocess.CompletedProcess[str]:
         """Run Snakemake on the tiny experiment."""
         return self.command("snakemake", "--cores", "2", *words, *self.configfiles(overlay))
+
+    def refusal(self, overlay: str) -> str:
+        """The line in which Snakemake ends on a wrong overlay, with status 1 and before any job."""
+        done = self.snakemake(overlay=overlay)
+        profile, *said = done.stdout.splitlines()
+        assert profile.startswith("Using workflow specific profile")
+        assert (done.returncode, len(said)) == (1, 1), done.stdout
+        assert said[0].startswith("config error: ")
+        assert not (self.root / "results").exists()
+        return said[0]
 
     def planned(self, overlay: str = "") -> list[str]:
         """What a dry run would run, as `rule wildcard`; `all` is left out."""

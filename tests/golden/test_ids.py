@@ -10,12 +10,12 @@ from stages.core.config.attacks import Attack
 from stages.core.config.method import Lsp
 from stages.core.config.plugins import Plugin, settings_identity
 from stages.core.config.section import Section
+from tests.conftest import ROOT
 from workflow.planning.load import load_experiment
 from workflow.planning.runs import Plan
 from workflow.planning.tables import make_plan
 
 IDS = Path(__file__).with_name("ids")
-ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ("digits", "cifar10-jpeg-small")
 STAGES = ("data", "pretrain", "embed", "neighbors", "structure", "train", "attack")
 

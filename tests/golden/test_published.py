@@ -3,10 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Project
 from workflow.commands.publish import relative
 from workflow.planning.assumptions import assumed
 from workflow.planning.load import load_experiment
@@ -17,7 +18,7 @@ PUBLISHED = ROOT / "results/published"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not any(PUBLISHED.glob("*/plans/*.json")), reason="results/published holds no experiment yet")
-def test_the_committed_tables_are_what_the_committed_outcomes_give():
+def test_the_committed_tables_are_what_the_committed_outcomes_give() -> None:
     command = [sys.executable, "-m", "workflow.commands.republish", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -27,7 +28,7 @@ def test_the_committed_tables_are_what_the_committed_outcomes_give():
 
 
 @pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
-def test_the_committed_plans_are_what_the_experiment_plans_today(folder, tmp_path):
+def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tmp_path: Path) -> None:
     experiment = load_experiment([ROOT / f"workflow/experiments/{folder}.yaml"], ROOT / "config.yaml")
     plan = make_plan(experiment, tmp_path)
     committed = {path.stem: json.loads(path.read_text()) for path in (PUBLISHED / folder / "plans").glob("*.json")}
@@ -39,7 +40,7 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder, tmp_pat
                 assert (PUBLISHED / folder / path).is_file()
 
 
-def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed_digit(project):
+def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed_digit(project: Project) -> None:
     done = project.command("python", "-m", "workflow.commands.publish", *project.configfiles())
     assert done.returncode == 0, done.stdout
     for stage in ("data", "features", "structure", "train", "attack", "tables"):
@@ -56,7 +57,7 @@ def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed
     assert "table2.csv: differs from what its outcomes give" in done.stdout
 
 
-def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project):
+def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project: Project) -> None:
     """`tiny` and then `tiny` with an overlay, published in either order: each folder has its own plan and tables."""
     overlay = "methods: {trades: {title: Another}}\ntables: {table1: {methods: [vanilla, trades]}, table2: null}"
     assert project.snakemake(overlay=overlay).returncode == 0
@@ -73,7 +74,7 @@ def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project):
     assert not (other / "tables/table2.csv").exists()
 
 
-def test_publishing_again_plans_anew_for_the_published_outcomes(project):
+def test_publishing_again_plans_anew_for_the_published_outcomes(project: Project) -> None:
     publish = ("python", "-m", "workflow.commands.publish")
     assert project.command(*publish, *project.configfiles()).returncode == 0
     outcomes = {path: path.read_bytes() for path in project.root.glob("results/published/tiny/attack/**/*.*")}

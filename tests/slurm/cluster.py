@@ -38,7 +38,9 @@ class ClusterError(Exception):
 class Cluster:
     """The cluster below a folder; `settings` and `main` replace lines of slurm.conf and of its partition `main`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any] | None = None, main: Mapping[str, Any] | None = None):
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any] | None = None, main: Mapping[str, Any] | None = None
+    ) -> None:
         self.folder = folder.resolve()
         self.settings, self.main = settings or {}, main or {}
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from stages.core.job.interrupt import Interrupted, interruptible
+
 
 class EndOfProcess(BaseException):
     """Stands for a kill -9: nothing is done about it."""
@@ -44,6 +46,15 @@ def end_at(patch: pytest.MonkeyPatch, owner: Any, name: str, call: int) -> None:
         return original(*arguments, **named)
 
     patch.setattr(owner, name, ending)
+
+
+@contextlib.contextmanager
+def interrupted_at(owner: Any, name: str, call: int) -> Iterator[None]:
+    """The block must end with Interrupted, because SIGTERM came in the call of this number."""
+    with pytest.MonkeyPatch.context() as patch, interruptible():
+        signal_at(patch, owner, name, call)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            yield
 
 
 @contextlib.contextmanager

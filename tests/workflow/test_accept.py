@@ -1,15 +1,17 @@
 """`python -m workflow.commands.accept`: finished runs stand under new code, and nothing else does."""
 
+from tests.conftest import Project
+
 TRADES = "stages/train/objectives/trades.py"
 
 
-def accept(project):
+def accept(project: Project) -> str:
     done = project.command("python", "-m", "workflow.commands.accept", *project.configfiles())
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
-def test_accepted_runs_need_no_rerun_and_keep_both_digests_until_the_next_edit(project):
+def test_accepted_runs_need_no_rerun_and_keep_both_digests_until_the_next_edit(project: Project) -> None:
     (before,) = project.manifest("train/digits/trades-*/seed0/manifest.json")["code_digests"]
     project.append(TRADES, "\nEDITED = 1\n")
     assert project.planned() != []
@@ -24,7 +26,7 @@ def test_accepted_runs_need_no_rerun_and_keep_both_digests_until_the_next_edit(p
     assert project.counted() == {"train": 1, "attack": 1, "table": 2}
 
 
-def test_accepting_never_stands_in_for_a_missing_file(project):
+def test_accepting_never_stands_in_for_a_missing_file(project: Project) -> None:
     project.only("attack/digits/trades-*/seed0/*.parquet").unlink()
     project.append(TRADES, "\nEDITED = 1\n")
     said = accept(project)
@@ -33,7 +35,7 @@ def test_accepting_never_stands_in_for_a_missing_file(project):
     assert project.counted() == {"attack": 1, "table": 2}
 
 
-def test_a_run_made_from_other_files_is_not_accepted_nor_what_follows_it(project):
+def test_a_run_made_from_other_files_is_not_accepted_nor_what_follows_it(project: Project) -> None:
     manifest = project.only("neighbors/*/neighbors.json")
     written = project.manifest("neighbors/*/neighbors.json")["outputs"]["neighbors"]["sha256"]
     manifest.write_text(manifest.read_text().replace(written, "0" * 64))

@@ -4,12 +4,10 @@ from pathlib import Path
 
 from stages.tables.assumptions import OWN, document, read_catalog
 from stages.tables.assumptions import Experiment as Assumed
+from tests.conftest import EXPERIMENTS, ROOT
 from workflow.planning.assumptions import assumed
 from workflow.planning.experiment import Experiment
 from workflow.planning.load import load_experiment, read_yaml
-
-ROOT = Path(__file__).parents[2]
-EXPERIMENTS = ROOT / "workflow/experiments"
 
 
 def loaded(path: Path) -> Experiment:

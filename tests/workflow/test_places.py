@@ -2,10 +2,13 @@
 
 import re
 import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, Project
 from workflow.planning.load import load_experiment
 from workflow.planning.stages import STAGES
 from workflow.planning.tables import make_plan
@@ -19,10 +22,10 @@ tables: {{table1: {{datasets: [digits, other], methods: [vanilla], attacks: [cle
 
 
 @pytest.fixture
-def place_of(tmp_path):
+def place_of(tmp_path: Path) -> Callable[..., str]:
     """The place of the tiny experiment under overlays {stem: YAML}, and under what --config gives."""
 
-    def placed(overrides=None, files=(TINY,), **overlays):
+    def placed(overrides: dict[str, Any] | None = None, files: tuple[Path, ...] = (TINY,), **overlays: str) -> str:
         paths = list(files)
         for stem, text in overlays.items():
             paths.append(tmp_path / f"{stem}.yaml")
@@ -32,7 +35,7 @@ def place_of(tmp_path):
     return placed
 
 
-def test_an_experiment_alone_lies_under_its_name(place_of):
+def test_an_experiment_alone_lies_under_its_name(place_of: Callable[..., str]) -> None:
     assert place_of() == "tiny"
     assert place_of(files=()) == "digits"
     assert place_of(files=(ROOT / "workflow/experiments/stl10.yaml",)) == "stl10"
@@ -51,11 +54,13 @@ def test_an_experiment_alone_lies_under_its_name(place_of):
         "methods: {lsp: {lsp: {weight: 1/3}}}",
     ],
 )
-def test_an_overlay_that_changes_what_tables_show_lies_below_under_its_own_name(place_of, text):
+def test_an_overlay_that_changes_what_tables_show_lies_below_under_its_own_name(
+    place_of: Callable[..., str], text: str
+) -> None:
     assert re.fullmatch(r"tiny/slow-[0-9a-f]{8}", place_of(slow=text))
 
 
-def test_no_two_of_the_experiment_and_its_overlays_meet(place_of):
+def test_no_two_of_the_experiment_and_its_overlays_meet(place_of: Callable[..., str]) -> None:
     slow, more = "seeds: [1]", "recipes: {standard: {lr: 0.2}}"
     places = [
         place_of(),
@@ -76,7 +81,7 @@ def test_no_two_of_the_experiment_and_its_overlays_meet(place_of):
     ]
 
 
-def test_the_same_overlays_lead_to_the_same_place(place_of):
+def test_the_same_overlays_lead_to_the_same_place(place_of: Callable[..., str]) -> None:
     assert place_of({"seeds": [2]}, slow="seeds: [1]") == place_of({"seeds": [2]}, slow="seeds: [1]")
 
 
@@ -88,26 +93,28 @@ def test_the_same_overlays_lead_to_the_same_place(place_of):
         "resources: {train: {threads: 2}}",
     ],
 )
-def test_an_overlay_that_changes_no_table_has_the_experiments_own_place(place_of, text):
+def test_an_overlay_that_changes_no_table_has_the_experiments_own_place(
+    place_of: Callable[..., str], text: str
+) -> None:
     assert place_of(machine=text) == "tiny"
 
 
-def test_where_files_lie_is_no_part_of_a_place(place_of):
+def test_where_files_lie_is_no_part_of_a_place(place_of: Callable[..., str]) -> None:
     named = "datasets: {{digits: {{data: {{source: cifar10, {}}}}}}}"
     texts = [named.format(where) for where in ("folder: /a", "folder: /b", "folder: null")]
     assert len({place_of(machine=text) for text in texts}) == 1
 
 
-def test_an_experiment_that_replaces_what_came_before_is_alone(place_of, tmp_path):
+def test_an_experiment_that_replaces_what_came_before_is_alone(place_of: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text("seeds: [1]")
     assert place_of(files=(tmp_path / "slow.yaml", TINY)) == "tiny"
 
 
-def test_a_place_is_a_plain_path_whatever_the_overlay_is_called(place_of):
+def test_a_place_is_a_plain_path_whatever_the_overlay_is_called(place_of: Callable[..., str]) -> None:
     assert re.fullmatch(r"tiny/a_b__c__-[0-9a-f]{8}", place_of(**{"a b{}c é": "seeds: [1]"}))
 
 
-def test_an_overlay_leaves_the_experiments_tables_as_they_are(project):
+def test_an_overlay_leaves_the_experiments_tables_as_they_are(project: Project) -> None:
     mine = project.root / "results/tables/tiny"
     before = {path.name: path.read_bytes() for path in mine.iterdir()}
     done = project.snakemake(overlay="attacks: {fgsm: {label: Fast}}")

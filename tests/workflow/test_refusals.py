@@ -1,6 +1,7 @@
 """A law: what a stage refuses (ConfigError) without having read data is refused by the plan too."""
 
 import ast
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -78,7 +79,7 @@ def test_every_refusal_of_a_stage_is_the_plans_too_or_needs_what_the_plan_cannot
 
 
 @pytest.mark.parametrize("wrong", sorted({wrong for refusal in REFUSALS.values() for wrong in refusal.planned}))
-def test_the_plan_refuses_it(wrong: str, tmp_path) -> None:
+def test_the_plan_refuses_it(wrong: str, tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text({**FAULTS, **ALL}[wrong][0])
     with pytest.raises(ConfigError):

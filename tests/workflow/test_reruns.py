@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import Project
+
 TRADES = "stages/train/objectives/trades.py"
 PGD = "attacks: {pgd: {kind: pgd, label: PGD, epsilon: 0.1, options: {steps: 2, step_size: 0.05}}}\n"
 
@@ -37,27 +39,27 @@ resources: {train: {threads: 2, mem_mb: 1234, runtime: 9}, data: {gpu: 1}}
 
 
 @pytest.mark.parametrize("change", ADDED)
-def test_an_added_or_changed_value_runs_its_own_jobs_and_no_others(project, change):
+def test_an_added_or_changed_value_runs_its_own_jobs_and_no_others(project: Project, change: str) -> None:
     overlay, expected = ADDED[change]
     assert project.counted(overlay) == expected
 
 
 @pytest.mark.parametrize("change", TAKEN_AWAY)
-def test_a_value_taken_away_or_shown_by_no_table_makes_its_own_table_alone(project, change):
+def test_a_value_taken_away_or_shown_by_no_table_makes_its_own_table_alone(project: Project, change: str) -> None:
     assert project.planned(TAKEN_AWAY[change]) == ["table table1"]
 
 
-def test_a_place_or_a_resource_reruns_nothing(project):
+def test_a_place_or_a_resource_reruns_nothing(project: Project) -> None:
     assert project.planned(OF_THE_MACHINE) == []
 
 
-def test_a_second_run_in_a_moved_checkout_has_nothing_to_do(project):
+def test_a_second_run_in_a_moved_checkout_has_nothing_to_do(project: Project) -> None:
     done = project.snakemake()
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
 
 
-def test_a_touched_file_reruns_nothing_however_large(project):
+def test_a_touched_file_reruns_nothing_however_large(project: Project) -> None:
     assert project.only("data/*/train.safetensors").stat().st_size > 1_000_000  # Snakemake's own limit for checksums
     for folder in ("stages", "workflow", "results/data", "results/features", "results/attack"):
         for path in (project.root / folder).rglob("*"):
@@ -65,14 +67,14 @@ def test_a_touched_file_reruns_nothing_however_large(project):
     assert project.planned() == []
 
 
-def test_a_changed_comment_or_docstring_reruns_nothing(project):
+def test_a_changed_comment_or_docstring_reruns_nothing(project: Project) -> None:
     for path in (project.root / "stages").rglob("*.py"):
         path.write_text("# a new first line\n" + path.read_text() + "\n# and a last one\n")
     project.edit(TRADES, "TRADES objective (Zhang et al., 2019).", "Another docstring.")
     assert project.planned() == []
 
 
-def test_an_edited_objective_reruns_that_objective_alone(project):
+def test_an_edited_objective_reruns_that_objective_alone(project: Project) -> None:
     project.append(TRADES, "\nEDITED = 1\n")
     jobs = project.planned()
     assert {job.split("/")[0] + job.split("/")[1].split("-")[0] for job in jobs if "table" not in job} == {
@@ -82,19 +84,19 @@ def test_an_edited_objective_reruns_that_objective_alone(project):
     assert len(jobs) == 4
 
 
-def test_a_new_or_unused_component_reruns_nothing(project):
+def test_a_new_or_unused_component_reruns_nothing(project: Project) -> None:
     for kind in ("train/objectives", "train/augmentations", "attack/attacks"):
         (project.root / f"stages/{kind}/novel.py").write_text("def novel(*, weight: float = 1.0): ...\n")
     project.append("stages/train/objectives/mart.py", "\nEDITED = 1\n")
     assert project.planned() == []
 
 
-def test_an_edited_attack_reruns_no_training(project):
+def test_an_edited_attack_reruns_no_training(project: Project) -> None:
     project.append("stages/attack/attacks/fgsm.py", "\nEDITED = 1\n")
     assert project.counted() == {"attack": 3, "table": 2}
 
 
-def test_an_added_attack_keeps_the_old_outcomes_and_the_earlier_config_finds_its_runs(project):
+def test_an_added_attack_keeps_the_old_outcomes_and_the_earlier_config_finds_its_runs(project: Project) -> None:
     overlay = PGD + "tables: {table1: null, table2: {attacks: [clean, pgd]}}"
     before = {path: path.read_bytes() for path in (project.root / "results/attack").rglob("*.*")}
     done = project.snakemake(overlay=overlay)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages.core.errors import ConfigError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Project
 from tests.workflow.test_wrong_overlays import line_of
 from workflow.planning.load import load_experiment
 
@@ -71,18 +71,14 @@ def test_a_lone_overlay_lies_on_the_default_experiment_and_its_fault_says_so(tmp
 
 
 @pytest.mark.parametrize("wrong", ["open-list", "empty"])
-def test_snakemake_ends_with_that_line_and_status_1(fresh, wrong: str) -> None:
+def test_snakemake_ends_with_that_line_and_status_1(fresh: Project, wrong: str) -> None:
     text, parts = FILES[wrong]
-    done = fresh.snakemake("-n", overlay=text or "\n")
-    _profile, *said = done.stdout.splitlines()
-    assert (done.returncode, len(said)) == (1, 1), done.stdout
-    assert said[0].startswith("config error: ")
-    assert all(part in said[0] for part in parts)
-    assert not (fresh.root / "results").exists()
+    line = fresh.refusal(text or "\n")
+    assert all(part in line for part in parts)
 
 
 @pytest.mark.slow
-def test_snakemake_names_a_config_file_that_is_missing_from_wherever_it_is_run(fresh, tmp_path: Path) -> None:
+def test_snakemake_names_a_config_file_that_is_missing_from_wherever_it_is_run(fresh: Project, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = fresh.command("snakemake", "-n", "--cores", "1", "-d", str(elsewhere), "--configfile", "gone.yaml")

@@ -276,15 +276,3 @@ def test_a_step_across_the_ball_is_said_and_planned(tmp_path: Path) -> None:
 def test_the_experiments_as_published_are_without_remarks() -> None:
     for path in (ROOT / "config.yaml", *sorted((ROOT / "workflow/experiments").glob("cifar10*.yaml"))):
         assert remarks(load_experiment([path], ROOT / "config.yaml")) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["severity-50", "splits"])
-def test_snakemake_ends_with_that_line_and_status_1(fresh, wrong: str) -> None:
-    text, parts = ALL[wrong]
-    done = fresh.snakemake("-n", overlay=text)
-    _profile, *said = done.stdout.splitlines()
-    assert (done.returncode, len(said)) == (1, 1), done.stdout
-    assert said[0].startswith("config error: ")
-    assert all(part in said[0] for part in parts)
-    assert not (fresh.root / "results").exists()

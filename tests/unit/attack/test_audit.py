@@ -18,15 +18,14 @@ from stages.core.config.attacks import Attack, AttackSettings
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
 from stages.core.images.subset import measured_images
 from stages.core.job.stage import load_settings
+from tests.unit.drawing import CPU, noise, random_states, weights_from
 
-CPU = torch.device("cpu")
 INDICES = torch.tensor([7, 41, 90])
 
 
 @pytest.fixture
 def model() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with weights_from(0):
         return nn.Sequential(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.Flatten(), nn.Linear(144, 10)
         ).eval()
@@ -35,7 +34,7 @@ def model() -> nn.Module:
 @pytest.fixture
 def test_set(model: nn.Module) -> ImageSet:
     """Images of which every third is labelled wrongly."""
-    images = torch.randint(0, 256, (11, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = noise(11)
     with torch.no_grad():
         labels = model(images.float() / 255).argmax(1)
     labels[::3] = (labels[::3] + 1) % 10
@@ -113,7 +112,7 @@ def test_a_logit_that_is_not_finite_names_its_image(model: nn.Module) -> None:
 
 def test_a_submodule_in_train_mode_is_caught(model: nn.Module) -> None:
     require_eval_mode(model, "x")
-    model[0][1].train()
+    model.get_submodule("0.1").train()
     with pytest.raises(AuditError, match=r"submodule '0\.1' is in train mode"):
         require_eval_mode(model, "x")
 
@@ -146,7 +145,7 @@ def test_a_library_cannot_switch_the_model_and_is_caught_if_it_reaches_around(mo
         frozen.train()
         assert not any(module.training for module in frozen.modules())
     with pytest.raises(AuditError, match="train mode"), as_library_sees(model):
-        model[0].train()
+        model.get_submodule("0").train()
     require_eval_mode(model, "x")
 
 
@@ -156,7 +155,7 @@ def test_a_library_gives_back_random_states_and_the_trace_function(model: nn.Mod
 
     before = sys.gettrace()
     sys.settrace(tracer)
-    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    states = random_states()
     try:
         with as_library_sees(model):
             sys.settrace(None)
@@ -166,9 +165,7 @@ def test_a_library_gives_back_random_states_and_the_trace_function(model: nn.Mod
         assert sys.gettrace() is tracer
     finally:
         sys.settrace(before)
-    assert random.getstate() == states[0]
-    assert np.random.get_state()[1].tolist() == states[1]
-    assert torch.equal(torch.get_rng_state(), states[2])
+    assert random_states() == states
 
 
 def test_a_misclassified_image_is_never_robust_and_epsilon_zero_keeps_the_clean_accuracy(

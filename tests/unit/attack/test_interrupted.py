@@ -11,7 +11,7 @@ import pytest
 from stages.attack import __main__ as stage
 from stages.attack import evaluate
 from stages.core.artifacts import read_outcomes
-from tests.unit.attack.test_stage import ATTACKS, folder, run  # noqa: F401
+from tests.unit.attack.attack_command import ATTACKS, run
 
 BATCHES = 1 + 3 + 1 + 1  # of none, pgd-2 (five images, two a batch), one-step and cw
 
@@ -44,7 +44,7 @@ class Calls:
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def results(folder: Path) -> tuple[bytes, dict[str, Any]]:  # noqa: F811
+def results(folder: Path) -> tuple[bytes, dict[str, Any]]:
     """The outcomes' bytes, and the manifest's facts without seconds."""
     facts = json.loads((folder / "manifest.json").read_text())["facts"]["attacks"]
     kept = {name: {key: value for key, value in found.items() if key != "seconds"} for name, found in facts.items()}
@@ -53,7 +53,7 @@ def results(folder: Path) -> tuple[bytes, dict[str, Any]]:  # noqa: F811
 
 @pytest.mark.parametrize("moment", ["before", "in", "after"])
 def test_interrupted_in_any_batch_and_resumed_equals_uninterrupted(
-    folder: Path,  # noqa: F811
+    folder: Path,
     moment: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -80,7 +80,7 @@ def test_interrupted_in_any_batch_and_resumed_equals_uninterrupted(
 
 
 def test_a_killed_job_loses_what_came_after_its_last_save(
-    folder: Path,  # noqa: F811
+    folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stage, "SECONDS_BETWEEN_SAVES", -1.0)
@@ -101,7 +101,7 @@ def test_a_killed_job_loses_what_came_after_its_last_save(
     assert len(read_outcomes(folder / "outcomes.parquet")) == 7 + 5 + 7 + 4
 
 
-def test_finished_batches_of_other_attacks_are_not_taken(folder: Path) -> None:  # noqa: F811
+def test_finished_batches_of_other_attacks_are_not_taken(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         Calls(patch, "before", BATCHES)
         with pytest.raises(SystemExit):

@@ -1,10 +1,8 @@
 """Laws that every attack obeys, from one table; the model is random and the labels are its own predictions."""
 
-import random
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,6 +15,7 @@ from stages.core.config.plugins import declares, known, settings_of
 from stages.core.errors import ConfigError
 from stages.core.images.perturb import evaluating
 from stages.core.images.threat import Norm, Threat
+from tests.unit.drawing import random_states, weights_from
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "clean": {},
@@ -33,14 +32,14 @@ BOUNDED = [kind for kind in KINDS if not kind.startswith("cw")]
 EPSILON: dict[Norm, float] = {"linf": 0.06, "l2": 0.9}
 
 
-def build(classes: int = 10) -> nn.Module:
+def build(classes: int = 10) -> nn.Sequential:
     """A small net in eval mode whose nested batch norm holds statistics of its own."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(classes)
+    with weights_from(classes):
         body = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.BatchNorm2d(4), nn.ReLU())
-        model = nn.Sequential(body, nn.Flatten(), nn.Linear(64, classes))
+        head = nn.Linear(64, classes)
+        model = nn.Sequential(body, nn.Flatten(), head)
         model(torch.rand(64, 3, 8, 8))
-        model[-1].weight.data.mul_(4)
+        head.weight.data.mul_(4)
     return model.eval()
 
 
@@ -110,16 +109,14 @@ def test_an_attack_leaves_model_images_and_random_states_as_it_found_them(kind: 
     modes = [module.training for module in model.modules()]
     asking = [parameter.requires_grad for parameter in model.parameters()]
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    pixels, streams = images.clone(), (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
+    pixels, streams = images.clone(), random_states()
     run(kind, model, images, labels, "linf", 0.5)
     assert [module.training for module in model.modules()] == modes
     assert [parameter.requires_grad for parameter in model.parameters()] == asking
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert torch.equal(images, pixels)
-    assert torch.equal(torch.get_rng_state(), streams[0])
-    assert random.getstate() == streams[1]
-    assert np.random.get_state()[1].tolist() == streams[2]
+    assert random_states() == streams
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -224,8 +221,8 @@ def test_margin_pgd_does_not_depend_on_the_scale_of_the_logits(scale: float) -> 
     model = build()
     images, labels = batch(model)
     plain = run("margin_pgd", model, images, labels, "linf", 0.03)
-    model[-1].weight.data.mul_(scale)
-    model[-1].bias.data.mul_(scale)
+    for parameter in model[-1].parameters():
+        parameter.data.mul_(scale)
     assert torch.equal(
         robust(model, run("margin_pgd", model, images, labels, "linf", 0.03), labels), robust(model, plain, labels)
     )

@@ -9,6 +9,7 @@ from stages.attack.attacks.cw import cw
 from stages.attack.attacks.fgsm import fgsm
 from stages.attack.attacks.pgd import pgd
 from stages.core.images.threat import Threat
+from tests.unit.drawing import weights_from
 
 
 class Shifted(nn.Module):
@@ -24,13 +25,11 @@ class Shifted(nn.Module):
 
 @pytest.fixture
 def model() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        net = nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Softplus(), nn.Flatten(), nn.Linear(256, 10)
-        )
+    with weights_from(3):
+        first, last = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(256, 10)
+        net = nn.Sequential(first, nn.BatchNorm2d(4), nn.Softplus(), nn.Flatten(), last)
         net(torch.rand(64, 3, 8, 8))
-        net[-1].weight.data.mul_(6)
+        last.weight.data.mul_(6)
     return net.eval()
 
 

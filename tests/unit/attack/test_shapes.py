@@ -16,6 +16,7 @@ from torchattacks.attacks.square import Square
 from stages.attack.evaluate import attack_function
 from stages.attack.windows import canvas_shape, hold_windows_inside, search_on_canvas
 from stages.core.images.threat import Norm, Threat
+from tests.unit.drawing import weights_from
 
 KINDS = ("autoattack", "autoattack_torchattacks")
 QUERIES = 60
@@ -25,8 +26,7 @@ EPSILON = {"linf": 1e-4, "l2": 1e-3}
 
 def net(height: int, width: int) -> nn.Module:
     """A random linear model of ten classes."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with weights_from(0):
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * height * width, 10)).eval()
 
 

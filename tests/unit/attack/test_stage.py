@@ -7,59 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from stages.attack.__main__ import main
 from stages.core.artifacts import ImageSet, read_outcomes, write_images, write_weights
 from stages.core.models import Classifier
-
-ARCHITECTURE: dict[str, Any] = {
-    "backbone": "resnet18",
-    "width": 2,
-    "classes": 10,
-    "mean": [0.1, 0.2, 0.3],
-    "std": [0.5, 0.5, 0.5],
-}
-ATTACKS: dict[str, Any] = {
-    "none": {"kind": "clean"},
-    "pgd-2": {"kind": "pgd", "epsilon": "2/255", "options": {"steps": 2}, "images": 5, "batch_size": 2},
-    "one-step": {
-        "kind": "pgd",
-        "norm": "l2",
-        "epsilon": 4,
-        "options": {"steps": 1, "step_size": 4, "random_start": False},
-    },
-    "cw": {"kind": "cw", "options": {"steps": 3, "c": 1}, "images": 4},
-}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A checkpoint and a test set that it classifies rightly."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Classifier(**ARCHITECTURE)
-    images = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        model(torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(1)))
-        model.head.bias -= model.eval()(images.float() / 255).mean(0)  # so that predictions differ
-        labels = model(images.float() / 255).argmax(1)
-    write_weights(tmp_path / "model.safetensors", model.state_dict(), ARCHITECTURE)
-    write_images(tmp_path / "test.safetensors", ImageSet(images, labels, tuple("abcdefghij")))
-    return tmp_path
-
-
-def run(folder: Path, attacks: dict[str, Any] = ATTACKS) -> None:
-    main(
-        [
-            "--settings", json.dumps({"attacks": attacks, "seed": 3}),
-            "--checkpoint", str(folder / "model.safetensors"),
-            "--test", str(folder / "test.safetensors"),
-            "--outcomes", str(folder / "outcomes.parquet"),
-            "--manifest", str(folder / "manifest.json"),
-            "--resume", str(folder / "resume"),
-            "--device", "cpu",
-            "--threads", "1",
-        ]
-    )  # fmt: skip
+from tests.unit.attack.attack_command import ARCHITECTURE, ATTACKS, run
+from tests.unit.refusing import refusal
 
 
 def test_one_table_holds_every_attack_and_the_manifest_sums_it_up(folder: Path) -> None:
@@ -125,12 +76,7 @@ def test_a_fault_is_one_line_status_one_and_no_output(
     folder: Path, capsys: pytest.CaptureFixture[str], fault: Any
 ) -> None:
     message = fault(folder)
-    with pytest.raises(SystemExit) as stopped:
-        run(folder)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert stopped.value.code == 1
-    assert [line for line in lines if line.startswith("error: ")] == lines
-    assert len(lines) == 1
-    assert message in lines[0]
+    (line,) = refusal(capsys, run, folder)
+    assert message in line
     assert not (folder / "outcomes.parquet").exists()
     assert not (folder / "manifest.json").exists()

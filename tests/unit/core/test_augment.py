@@ -11,6 +11,7 @@ from scipy.stats import ks_2samp
 from torch import Generator, Tensor
 
 from stages.core.images import augment
+from tests.unit.drawing import seeded
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 ALL: dict[str, Augmentation] = {
@@ -22,10 +23,6 @@ ALL: dict[str, Augmentation] = {
     "horizontal_flip": lambda images, generator: augment.horizontal_flip(images, generator),
 }
 every_augmentation = pytest.mark.parametrize("augmentation", ALL.values(), ids=ALL)
-
-
-def seeded(seed: int = 0) -> Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import torch
 from stages.core.device import choose_device, prepare
 from stages.core.errors import StageError
 from tests.conftest import ROOT
-
-CPU = torch.device("cpu")
+from tests.unit.drawing import CPU
 
 # Prints {work: the share of its CPU time that one thread alone has spent}.
 SHARES = """

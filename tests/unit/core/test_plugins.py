@@ -178,7 +178,7 @@ def test_settings_may_be_words_negative_infinite_or_absent_where_the_annotation_
         ("pair", ["1e-1", 3.0], (0.1, 3)),
     ):
         assert resolve("objectives", Plugin(name="faulty", settings={key: value})).settings[key] == meant
-    for key, value in (
+    for key, wrong in (
         ("word", 3),
         ("shift", math.inf),
         ("shift", "nan"),
@@ -189,7 +189,7 @@ def test_settings_may_be_words_negative_infinite_or_absent_where_the_annotation_
         ("pair", [1]),
     ):
         with pytest.raises(PluginError, match=f"^{key}: .*given: "):
-            resolve("objectives", Plugin(name="faulty", settings={key: value}))
+            resolve("objectives", Plugin(name="faulty", settings={key: wrong}))
 
 
 def test_an_infinite_setting_survives_the_way_to_its_stage(folder: Path) -> None:

@@ -26,8 +26,7 @@ from stages.core.files import (
 )
 from stages.core.images.split import held_out_mask
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
-
-CPU = torch.device("cpu")
+from tests.unit.drawing import CPU
 
 
 def half_written(path: Path, error: BaseException, *, whole: bool = False) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +89,7 @@ def test_the_test_split_is_preferred_to_the_validation_split(folder: Path) -> No
 
 @pytest.mark.parametrize("label", ["label", "labels", "fine_label", "the_only_integer"])
 def test_columns_are_detected_by_type_and_known_names(tmp_path: Path, label: str) -> None:
-    more = {} if label == "the_only_integer" else {"coarse_label": [5]}
+    more: dict[str, Any] = {} if label == "the_only_integer" else {"coarse_label": [5]}
     for split in ("train", "valid"):
         write(tmp_path / f"{split}.parquet", [encoded(0)], [2], columns=("picture", label), **more)
     assert parquet.parquet(tmp_path).test.labels.tolist() == [2]

@@ -11,10 +11,7 @@ from torch import Tensor, nn
 from stages.features.contrast import Queue, info_nce, momentum_update, shuffled_keys
 from stages.features.knn import knn_accuracy
 from stages.features.network import SplitBatchNorm, moco_encoder, pixel_statistics, split_batch_norm
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from tests.unit.drawing import noise, seeded
 
 
 def directions(count: int, dim: int, seed: int) -> Tensor:
@@ -70,7 +67,7 @@ def test_split_batch_norm_of_one_group_is_plain_batch_norm() -> None:
     x = torch.randn((8, 5, 3, 3), generator=seeded())
     plain, split = nn.BatchNorm2d(5), SplitBatchNorm(5, 1)
     assert torch.equal(plain(x), split(x))
-    assert torch.equal(plain.running_var, split.running_var)
+    assert torch.equal(plain.state_dict()["running_var"], split.state_dict()["running_var"])
 
 
 def test_split_batch_norm_normalizes_its_groups_apart_and_averages_their_statistics() -> None:
@@ -85,9 +82,9 @@ def test_split_batch_norm_normalizes_its_groups_apart_and_averages_their_statist
         plain.load_state_dict(split.state_dict())
         plain.reset_running_stats()
         torch.testing.assert_close(out[group::4], plain(x[group::4]))
-        alone.append(plain)
-    torch.testing.assert_close(split.running_mean, torch.stack([bn.running_mean for bn in alone]).mean(dim=0))
-    torch.testing.assert_close(split.running_var, torch.stack([bn.running_var for bn in alone]).mean(dim=0))
+        alone.append(plain.state_dict())
+    torch.testing.assert_close(split.running_mean, torch.stack([one["running_mean"] for one in alone]).mean(dim=0))
+    torch.testing.assert_close(split.running_var, torch.stack([one["running_var"] for one in alone]).mean(dim=0))
 
 
 def test_split_batch_norm_in_eval_mode_is_plain_batch_norm_in_eval_mode() -> None:
@@ -132,11 +129,11 @@ def test_encoder_gives_directions_of_length_one_and_its_normalization_undoes_the
     encoder.mean.fill_(0.25)
     encoder.std.fill_(2.0)
     torch.testing.assert_close(encoder(images * 2.0 + 0.25), out)
-    assert sum(isinstance(layer, nn.Linear) for layer in encoder.head) == head_layers
+    assert sum(isinstance(layer, nn.Linear) for layer in encoder.head.children()) == head_layers
 
 
 def test_pixel_statistics_are_the_mean_and_std_of_all_pixels_on_the_unit_scale() -> None:
-    images = torch.randint(0, 256, (7, 3, 5, 5), generator=seeded(), dtype=torch.uint8)
+    images = noise(7, side=5)
     mean, std = pixel_statistics(images)
     unit = images.double().numpy() / 255
     np.testing.assert_allclose(mean, unit.mean(axis=(0, 2, 3)))

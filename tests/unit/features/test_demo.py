@@ -11,6 +11,7 @@ from torchvision.models import resnet18
 from stages.core.config.moco import Moco
 from stages.features import pretrain
 from stages.features.network import initialize_as_demo, moco_encoder
+from tests.unit.drawing import noise
 
 ARCHITECTURE: dict[str, Any] = {"backbone": "resnet18", "dim": 8, "head_layers": 1}
 
@@ -43,7 +44,7 @@ def test_convolutions_after_the_stem_are_spread_as_those_of_torchvision_s_resnet
 @pytest.mark.parametrize("initialization", ["pytorch", "torchvision"])
 def test_pretraining_begins_with_the_chosen_weights_in_both_encoders(initialization: str) -> None:
     settings = Moco(width=4, dim=8, queue=8, splits=2, batch_size=8, initialization=initialization)
-    images = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = noise(20)
     torch.manual_seed(7)
     state = pretrain.begin(settings, 0, images)
     torch.manual_seed(7)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 import stages.features.pretrain as training
-from stages.core.artifacts import ImageSet
 from stages.core.config.moco import Moco
 from stages.core.job import epochs
 from stages.core.job.interrupt import Interrupted, interruptible
 from stages.features import state as state_module
 from stages.features import step as step_module
 from stages.features.state import PretrainState
-from tests.unit.interrupting import EndOfProcess, end_at, place, plain, saved, signal_at, signal_at_line
+from tests.unit.drawing import labelled_images, weights_from
+from tests.unit.interrupting import EndOfProcess, end_at, interrupted_at, place, plain, saved, signal_at_line
 
 EPOCHS, STEPS = 3, 3
 SMALL = {"width": 2, "dim": 6, "epochs": EPOCHS, "batch_size": 8, "queue": 12, "splits": 2, "knn": 5}
@@ -41,15 +41,9 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int]]] = {
 }
 
 
-def image_set(count: int, seed: int) -> ImageSet:
-    pixels = torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    return ImageSet(pixels, torch.arange(count) % 3, ("a", "b", "c"))
-
-
 def run(settings: Moco, path: Path, initial: int = 1) -> PretrainState:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(initial)
-        return training.pretrain(settings, 3, image_set(28, 0), image_set(11, 1), None, path, "this run")
+    with weights_from(initial):
+        return training.pretrain(settings, 3, labelled_images(28, 0), labelled_images(11, 1), None, path, "this run")
 
 
 def everything(state: PretrainState) -> Any:
@@ -68,10 +62,8 @@ def everything(state: PretrainState) -> Any:
 
 def interrupted(settings: Moco, path: Path, owner: Any, name: str, call: int) -> None:
     """A run that ends with Interrupted, because SIGTERM came in this call."""
-    with pytest.MonkeyPatch.context() as patch, interruptible():
-        signal_at(patch, owner, name, call)
-        with pytest.raises(Interrupted, match="SIGTERM"):
-            run(settings, path)
+    with interrupted_at(owner, name, call):
+        run(settings, path)
 
 
 @pytest.fixture(scope="module")

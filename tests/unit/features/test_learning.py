@@ -17,6 +17,7 @@ from stages.core.config.moco import Moco
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
 from stages.features.pretrain import begin, pretrain
+from tests.unit.drawing import CPU
 
 CIFAR10_JPEG = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10-jpeg"
 SETTINGS = Moco(
@@ -60,8 +61,7 @@ def test_moco_lowers_its_loss_and_beats_raw_pixels_and_the_untrained_encoder_on_
     pixels = [F.normalize(part.images.float().flatten(1), dim=1) for part in (train, test)]
     torch.manual_seed(0)
     untrained = begin(SETTINGS, 0, train.images).query
-    cpu = torch.device("cpu")
-    features = [embed(untrained, part.images, embedding="head", batch_size=256, device=cpu) for part in (train, test)]
+    features = [embed(untrained, part.images, embedding="head", batch_size=256, device=CPU) for part in (train, test)]
     torch.manual_seed(0)
     state = pretrain(SETTINGS, 0, train, test, None, tmp_path / "moco.pt", "run")
     losses = [row["loss"] for row in state.history]

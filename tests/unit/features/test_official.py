@@ -17,6 +17,7 @@ from stages.core.errors import ArtifactError
 from stages.features.embed import embed
 from stages.features.official import read_official
 from stages.features.source import encoder_file
+from tests.unit.drawing import CPU, noise
 
 State = dict[str, Any]
 
@@ -27,9 +28,9 @@ def network() -> nn.Module:
     torch.manual_seed(0)
     built = resnet50(weights=None)
     built.fc = nn.Sequential(nn.Linear(2048, 2048), nn.ReLU(), nn.Linear(2048, 128))
-    for module in built.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
+    for name, buffer in built.named_buffers():
+        if name.endswith("running_mean"):
+            nn.init.normal_(buffer, std=0.1)
     return built.eval()
 
 
@@ -50,7 +51,7 @@ def test_official_embeddings_equal_torchvisions_network_on_its_own_preprocessing
     tmp_path: Path, network: nn.Module, state: State
 ) -> None:
     encoder = read_official(write(tmp_path, {"epoch": 800, "arch": "resnet50", "state_dict": state}))
-    images = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    images = noise(2, seed=1, side=32)
     prepare = v2.Compose(
         [
             v2.ToDtype(torch.float32, scale=True),
@@ -59,7 +60,7 @@ def test_official_embeddings_equal_torchvisions_network_on_its_own_preprocessing
         ]
     )
     shown = prepare(images)
-    on_cpu = {"batch_size": 2, "device": torch.device("cpu")}
+    on_cpu: dict[str, Any] = {"batch_size": 2, "device": CPU}
     expected = F.normalize(network(shown), dim=1)
     torch.testing.assert_close(embed(encoder, images, embedding="head", **on_cpu), expected, atol=1e-4, rtol=1e-3)
     body = nn.Sequential(*list(network.children())[:-1], nn.Flatten())

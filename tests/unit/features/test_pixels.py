@@ -13,6 +13,7 @@ from stages.data.__main__ import main as data
 from stages.features.__main__ import main as features
 from stages.neighbors.__main__ import main as neighbors
 from stages.structure.__main__ import main as structure
+from tests.unit.refusing import refusal
 
 M = 8
 
@@ -44,9 +45,7 @@ def test_pixels_are_written_row_by_row_in_the_unit_box_without_an_encoder(tmp_pa
 
 
 def test_pixels_with_an_encoder_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        embed(tmp_path, "--encoder", tmp_path / "encoder.safetensors")
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    (line,) = refusal(capsys, embed, tmp_path, "--encoder", tmp_path / "encoder.safetensors")
     assert "pixels are embedded by no network; leave out --encoder" in line
 
 

@@ -17,7 +17,9 @@ from stages.core.config.moco import Moco
 from stages.core.models import Classifier
 from stages.features.__main__ import main
 from stages.features.network import read_encoder
+from tests.unit.drawing import labelled_images, noise
 from tests.unit.interrupting import signal_at
+from tests.unit.refusing import refusal
 
 TINY: dict[str, Any] = {
     "width": 2,
@@ -32,21 +34,16 @@ TINY: dict[str, Any] = {
 }
 
 
-def random_images(count: int, seed: int, labelled: bool = True) -> ImageSet:
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(0, 256, (count, 3, 8, 8), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(count) % 3 if labelled else torch.full((count,), -1)
-    return ImageSet(pixels, labels, ("a", "b", "c"))
-
-
 class Folder:
     """A folder with small image sets, and the stage's commands run on them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        write_images(root / "train.safetensors", random_images(28, 0))
-        write_images(root / "test.safetensors", random_images(11, 1))
-        write_images(root / "unlabelled.safetensors", random_images(14, 2, labelled=False))
+        write_images(root / "train.safetensors", labelled_images(28, 0))
+        write_images(root / "test.safetensors", labelled_images(11, 1))
+        write_images(
+            root / "unlabelled.safetensors", ImageSet(noise(14, seed=2), torch.full((14,), -1), ("a", "b", "c"))
+        )
 
     def pretrain(self, name: str = "run", more: tuple[str, ...] = (), **moco: Any) -> Path:
         """Pre-train with changed settings; the folder of its outputs."""
@@ -75,7 +72,7 @@ def weights(out: Path) -> dict[str, Tensor]:
     return read_weights(out / "encoder.safetensors")[0]
 
 
-def history(out: Path) -> list[dict[str, float]]:
+def history(out: Path) -> list[dict[str, Any]]:
     """Rows of the history without the seconds, nan written as a word so that rows can be compared."""
     rows = read_table(out / "history.parquet").to_pylist()
     return [
@@ -133,7 +130,7 @@ def test_a_stale_resume_state_is_left_aside_with_a_line(
 ) -> None:
     interrupted(folder, "stale", lr=0.5 if stale == "other settings" else 0.06)
     if stale == "other images":
-        write_images(folder.root / "train.safetensors", random_images(28, 9))
+        write_images(folder.root / "train.safetensors", labelled_images(28, 9))
     if stale == "damaged":
         state = folder.root / "stale/resume/state.pt"
         state.write_bytes(state.read_bytes()[:1000])
@@ -163,10 +160,15 @@ def test_the_queue_is_cut_to_half_the_images_with_a_line_and_unlabelled_images_c
 
 def test_an_epoch_uses_no_image_twice_and_drops_the_incomplete_batch(tmp_path: Path) -> None:
     settings = Moco(**{**TINY, "jitter_probability": 0.0, "epochs": 1})
-    images = random_images(28, 0)
+    images = labelled_images(28, 0)
     seen: list[Tensor] = []
+
+    def recorded(_chosen: Moco, _state: object, batch: Tensor) -> Tensor:
+        seen.append(batch)
+        return torch.zeros(())
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "train_step", lambda _s, _state, batch: seen.append(batch) or torch.zeros(()))
+        patch.setattr(training, "train_step", recorded)
         training.pretrain(settings, 0, images, images, None, tmp_path / "state.pt", "run")
     assert [len(batch) for batch in seen] == [8, 8, 8]
     assert len(torch.cat(seen).flatten(1).unique(dim=0)) == 24
@@ -177,7 +179,7 @@ def test_a_step_queues_one_key_an_image_or_two_when_symmetric_and_leaves_the_key
     symmetric: bool, keys: int
 ) -> None:
     settings = Moco(**{**TINY, "symmetric": symmetric, "queue": 20})
-    images = random_images(40, 0).images
+    images = labelled_images(40, 0).images
     state = training.begin(settings, 0, images)
     before = state.queue.keys.clone()
     training.train_step(settings, state, images[:8].float() / 255)
@@ -200,17 +202,14 @@ def test_a_step_queues_one_key_an_image_or_two_when_symmetric_and_leaves_the_key
 def test_what_a_user_can_cure_ends_with_one_line_and_no_outputs(
     folder: Folder, capsys: pytest.CaptureFixture[str], moco: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SystemExit) as end:
-        folder.pretrain(**moco)
-    assert end.value.code == 1
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    *_, line = refusal(capsys, folder.pretrain, **moco)
     assert re.search(message, line)
     assert not list((folder.root / "run").glob("*.*"))
 
 
 def test_embeddings_are_those_of_the_written_encoder_row_by_row_in_any_batch_size(folder: Folder) -> None:
     encoder = folder.pretrain() / "encoder.safetensors"
-    images = random_images(28, 0).images.float() / 255
+    images = labelled_images(28, 0).images.float() / 255
     network = read_encoder(encoder).eval()
     with torch.no_grad():
         pooled = network.backbone((images - network.mean) / network.std)
@@ -228,9 +227,7 @@ def test_embedding_without_an_encoder_or_with_another_network_is_refused(
     other = folder.root / "classifier.safetensors"
     write_weights(other, Classifier("resnet18", width=2, classes=3).state_dict(), {"backbone": "resnet18"})
     for encoder, message in ((None, "needs --encoder"), (other, "not an encoder of")):
-        with pytest.raises(SystemExit):
-            folder.embed({}, encoder)
-        assert message in capsys.readouterr().err
+        assert message in refusal(capsys, folder.embed, {}, encoder)[-1]
 
 
 def test_official_weights_have_nothing_to_pretrain(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,6 +235,5 @@ def test_official_weights_have_nothing_to_pretrain(folder: Folder, capsys: pytes
     paths = [
         item for name in ("manifest", "train", "test", "encoder", "history", "resume") for item in (f"--{name}", "x")
     ]
-    with pytest.raises(SystemExit):
-        main(["pretrain", "--settings", settings, *paths])
-    assert "nothing to pre-train" in capsys.readouterr().err
+    (line,) = refusal(capsys, main, ["pretrain", "--settings", settings, *paths])
+    assert "nothing to pre-train" in line

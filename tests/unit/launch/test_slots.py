@@ -11,7 +11,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +87,9 @@ class Machine:
         running = self.running()
         return {name for name in self.jobs if "waiting for a GPU" in self.said(name)} - running.keys()
 
+    def has_running(self, jobs: int) -> bool:
+        return len(self.running()) == jobs
+
     def running(self) -> dict[str, str | None]:
         """{job that runs: its GPU}."""
         noted = {name: self.root / f"{name}.gpu" for name, job in self.jobs.items() if job.poll() is None}
@@ -131,7 +136,7 @@ def test_no_gpu_is_idle_while_jobs_wait_and_none_has_two_jobs(end: signal.Signal
     ended, gpu = before.popitem()
     machine.jobs[ended].send_signal(end)
     assert machine.jobs[ended].wait(60) == -end
-    wait_for(lambda: len(machine.running()) == 2)
+    wait_for(lambda: machine.has_running(2))
     ((_, next_gpu),) = machine.running().items() - before.items()
     assert next_gpu == gpu
     assert len(machine.waiting()) == 3
@@ -160,7 +165,7 @@ def test_a_job_goes_to_the_gpu_with_the_fewest(machine: Machine) -> None:
     machine.jobs_per_gpu = 2
     for number, name in enumerate("abc", start=1):
         machine.start(name)
-        wait_for(lambda number=number: len(machine.running()) == number)
+        wait_for(partial(machine.has_running, number))
     assert list(machine.running().values()) == [*machine.ids, machine.ids[0]]
     for name in "ab":
         machine.jobs[name].kill()
@@ -200,7 +205,7 @@ def test_a_slot_is_taken_for_other_users_too(machine: Machine) -> None:
 def test_a_job_that_asks_for_no_gpu_sees_none_and_waits_for_none(machine: Machine) -> None:
     for name in "ab":
         machine.start(name)
-    wait_for(lambda: len(machine.running()) == 2)
+    wait_for(lambda: machine.has_running(2))
     machine.start("cpu", gpu=0, CUDA_VISIBLE_DEVICES="0")
     wait_for(lambda: "cpu" in machine.running())
     assert machine.running()["cpu"] == ""
@@ -209,9 +214,10 @@ def test_a_job_that_asks_for_no_gpu_sees_none_and_waits_for_none(machine: Machin
 @pytest.mark.parametrize("given", [None, "", "-1"])
 def test_where_there_is_no_gpu_nothing_is_changed(given: str | None, machine: Machine) -> None:
     machine.ids = []
+    visible: dict[str, Any] = {} if given is None else {"CUDA_VISIBLE_DEVICES": given}
     for name in "abc":
-        machine.start(name, **({} if given is None else {"CUDA_VISIBLE_DEVICES": given}))
-    wait_for(lambda: len(machine.running()) == 3)
+        machine.start(name, **visible)
+    wait_for(lambda: machine.has_running(3))
     assert machine.running() == dict.fromkeys("abc", given)
 
 
@@ -228,7 +234,7 @@ def test_a_slurm_job_with_one_gpu_a_share_of_one_or_none_keeps_what_it_has(machi
         machine.start(name, SLURM_JOB_ID=job, CUDA_VISIBLE_DEVICES="1")
     machine.start("share", gpu=0, SLURM_JOB_ID=job, CUDA_VISIBLE_DEVICES="1")
     machine.start("none", SLURM_JOB_ID=job)
-    wait_for(lambda: len(machine.running()) == 5)
+    wait_for(lambda: machine.has_running(5))
     assert machine.running() == {**dict.fromkeys("abc", "1"), "share": "1", "none": None}
 
 

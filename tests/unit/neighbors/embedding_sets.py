@@ -1,5 +1,7 @@
 """Small sets of embeddings and their true neighbors, for tests of the search."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
@@ -9,8 +11,7 @@ from stages.core.artifacts import Neighbors
 from stages.core.config.structure import NeighborSearch
 from stages.neighbors.__main__ import find
 from stages.neighbors.index import build_index
-
-CPU = torch.device("cpu")
+from tests.unit.drawing import CPU, seeded
 
 
 def brute_force(embeddings: Tensor, depth: int) -> tuple[np.ndarray, np.ndarray]:
@@ -27,20 +28,18 @@ def brute_force(embeddings: Tensor, depth: int) -> tuple[np.ndarray, np.ndarray]
 
 def embeddings_with_duplicates(images: int = 300, dimensions: int = 12, copies: int = 60) -> Tensor:
     """Unit vectors, the last `copies` of which repeat the first; two more are a pair."""
-    points = torch.nn.functional.normalize(
-        torch.randn(images, dimensions, generator=torch.Generator().manual_seed(3)), dim=1
-    )
+    points = torch.nn.functional.normalize(torch.randn(images, dimensions, generator=seeded(3)), dim=1)
     points[-copies:] = points[0]
     points[5] = points[9]
     return points
 
 
 def clusters(images: int = 800, dimensions: int = 8) -> Tensor:
-    generator = torch.Generator().manual_seed(4)
+    generator = seeded(4)
     centers = torch.randn(20, dimensions, generator=generator)
     return centers[torch.arange(images) % 20] + 0.9 * torch.randn(images, dimensions, generator=generator)
 
 
-def find_all(embeddings: Tensor, **settings: object) -> tuple[Neighbors, dict[str, object]]:
+def find_all(embeddings: Tensor, **settings: object) -> tuple[Neighbors, dict[str, Any]]:
     chosen = NeighborSearch.model_validate(settings)
     return find(build_index(embeddings, chosen, CPU), embeddings, chosen, CPU)

@@ -11,7 +11,8 @@ from stages.core.config.structure import NeighborSearch
 from stages.core.errors import StageError
 from stages.neighbors.index import build_index, read_index, write_index
 from stages.neighbors.search import rank, search
-from tests.unit.neighbors.embedding_sets import CPU, brute_force, clusters, embeddings_with_duplicates, find_all
+from tests.unit.drawing import CPU
+from tests.unit.neighbors.embedding_sets import brute_force, clusters, embeddings_with_duplicates, find_all
 
 
 @pytest.mark.parametrize("settings", [{}, {"index": "ivf", "lists": 4, "probes": 2}], ids=["exact", "ivf"])

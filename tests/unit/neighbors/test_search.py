@@ -17,7 +17,9 @@ from stages.neighbors.__main__ import main
 from stages.neighbors.index import build_index, cells, checksum_path, read_index, write_index
 from stages.neighbors.quality import duplicates, label_purity, neighbor_facts, recall, sample_anchors
 from stages.neighbors.search import expansion_error, rank, search
-from tests.unit.neighbors.embedding_sets import CPU, brute_force, clusters, embeddings_with_duplicates, find_all
+from tests.unit.drawing import CPU
+from tests.unit.neighbors.embedding_sets import brute_force, clusters, embeddings_with_duplicates, find_all
+from tests.unit.refusing import refusal
 
 
 @pytest.mark.parametrize("depth", [1, 5, 70])
@@ -236,10 +238,7 @@ def test_search_on_an_altered_index_ends_in_one_line_and_writes_nothing(
     run(workplace, "build")
     with (workplace / "index.faiss").open("ab") as stream:
         stream.write(b"x")
-    with pytest.raises(SystemExit) as ended:
-        run(workplace, "search")
-    assert ended.value.code == 1
-    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error: ")
+    assert len(refusal(capsys, run, workplace, "search")) == 1
     assert not any((workplace / name).exists() for name in ("n.parquet", "report.json", "search.json"))
 
 
@@ -247,9 +246,7 @@ def test_labels_of_other_images_are_refused(workplace: Path, capsys: pytest.Capt
     run(workplace, "build")
     images = ImageSet(torch.zeros(7, 3, 2, 2, dtype=torch.uint8), torch.zeros(7, dtype=torch.int64), ("a",))
     write_images(workplace / "train.safetensors", images)
-    with pytest.raises(SystemExit):
-        run(workplace, "search")
-    assert "holds 7 images and --embeddings 300" in capsys.readouterr().err
+    assert "holds 7 images and --embeddings 300" in refusal(capsys, run, workplace, "search")[-1]
 
 
 def test_embeddings_that_are_not_finite_are_refused(
@@ -260,7 +257,5 @@ def test_embeddings_that_are_not_finite_are_refused(
     with monkeypatch.context() as unchecked:
         unchecked.setattr(Tensor, "isfinite", lambda tensor: torch.ones_like(tensor, dtype=torch.bool))
         write_embeddings(workplace / "embeddings.parquet", spoiled)
-    with pytest.raises(SystemExit):
-        run(workplace, "build")
-    assert "not finite" in capsys.readouterr().err
+    assert "not finite" in refusal(capsys, run, workplace, "build")[-1]
     assert not (workplace / "index.faiss").exists()

@@ -10,17 +10,14 @@ from torch import Tensor
 from stages.core.artifacts import Neighbors, Structure, read_structure, write_embeddings, write_neighbors
 from stages.structure.__main__ import main
 from stages.structure.vectors import controlled, embedding_structure
+from tests.unit.drawing import seeded
 
 IMAGES, M = 50, 6
 
 
-def stream(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    points = torch.randn(IMAGES, 4, generator=stream(1))
+    points = torch.randn(IMAGES, 4, generator=seeded(1))
     distances = (points.double().unsqueeze(1) - points.double()).square().sum(2).sqrt().fill_diagonal_(torch.inf)
     ranked, order = distances.sort(dim=1)
     write_embeddings(tmp_path / "embeddings.parquet", points)
@@ -42,22 +39,22 @@ def facts(folder: Path) -> dict[str, object]:
 
 
 def vectors(seed: int) -> Tensor:
-    return embedding_structure(torch.rand(40, 5, generator=stream(seed), dtype=torch.float64))[0]
+    return embedding_structure(torch.rand(40, 5, generator=seeded(seed), dtype=torch.float64))[0]
 
 
 def test_distances_are_left_as_they_are() -> None:
-    assert torch.equal(controlled(vectors(1), "distances", stream()), vectors(1))
+    assert torch.equal(controlled(vectors(1), "distances", seeded()), vectors(1))
 
 
 def test_uniform_vectors_are_the_same_for_any_distances() -> None:
-    first, second = (controlled(vectors(seed), "uniform", stream()) for seed in (1, 2))
+    first, second = (controlled(vectors(seed), "uniform", seeded()) for seed in (1, 2))
     assert torch.equal(first, second)
     assert torch.equal(first, torch.full((40, 5), 1 / 5, dtype=torch.float64))
 
 
 def test_every_order_of_the_entries_is_equally_likely() -> None:
     rows = torch.tensor([[0.2, 0.3, 0.5]], dtype=torch.float64).expand(6000, 3)
-    drawn = controlled(rows, "permuted", stream(3))
+    drawn = controlled(rows, "permuted", seeded(3))
     _, counts = drawn.unique(dim=0, return_counts=True)
     assert len(counts) == 6
     assert float(((counts - 1000) ** 2 / 1000).sum()) < 20.5  # chi-squared, 5 dof, p 0.001

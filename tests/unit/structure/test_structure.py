@@ -14,12 +14,10 @@ from stages.core.errors import ConfigError, StageError
 from stages.structure.__main__ import main
 from stages.structure.companions import companions, distances_to, random_others
 from stages.structure.vectors import coefficient_of_variation, embedding_structure
+from tests.unit.drawing import seeded
+from tests.unit.refusing import refusal
 
 IMAGES, DEPTH, DIMENSIONS = 60, 10, 6
-
-
-def random_stream(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def loop_of_equation_2(distances: Tensor) -> np.ndarray:
@@ -33,7 +31,7 @@ def loop_of_equation_2(distances: Tensor) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def embeddings() -> Tensor:
-    points = torch.randn(IMAGES, DIMENSIONS, generator=random_stream(1))
+    points = torch.randn(IMAGES, DIMENSIONS, generator=seeded(1))
     points[20:32] = points[20]  # more copies than neighbors searched
     return points
 
@@ -47,14 +45,14 @@ def searched(embeddings: Tensor) -> Neighbors:
 
 
 def test_structure_vectors_equal_a_loop_over_equation_2() -> None:
-    distances = torch.rand(40, 8, generator=random_stream(2), dtype=torch.float64)
+    distances = torch.rand(40, 8, generator=seeded(2), dtype=torch.float64)
     vectors, degenerate = embedding_structure(distances)
     np.testing.assert_allclose(vectors.numpy(), loop_of_equation_2(distances), rtol=1e-14)
     assert not degenerate.any()
 
 
 def test_rows_sum_to_one_though_distances_are_zero_or_tiny() -> None:
-    distances = torch.rand(6, 5, generator=random_stream(3), dtype=torch.float64)
+    distances = torch.rand(6, 5, generator=seeded(3), dtype=torch.float64)
     distances[1] = 0
     distances[2] *= 1e-14
     distances[3, 1:] = 0
@@ -68,27 +66,27 @@ def test_rows_sum_to_one_though_distances_are_zero_or_tiny() -> None:
 
 @pytest.mark.parametrize("scale", [1e-3, 7.0, 1e6])
 def test_structure_vectors_do_not_change_with_the_scale_of_the_features(embeddings: Tensor, scale: float) -> None:
-    ids = random_others(torch.ones(IMAGES, dtype=torch.bool), 7, random_stream(4))
+    ids = random_others(torch.ones(IMAGES, dtype=torch.bool), 7, seeded(4))
     vectors, _ = embedding_structure(distances_to(ids, embeddings.double()))
     scaled, _ = embedding_structure(distances_to(ids, embeddings.double() * scale))
     assert torch.allclose(vectors, scaled, rtol=1e-12, atol=0)
 
 
 def test_the_coefficient_of_variation_is_zero_for_uniform_vectors_and_the_mean_of_std_over_mean() -> None:
-    vectors, _ = embedding_structure(torch.rand(30, 8, generator=random_stream(5), dtype=torch.float64))
+    vectors, _ = embedding_structure(torch.rand(30, 8, generator=seeded(5), dtype=torch.float64))
     expected = np.mean([np.std(row) / np.mean(row) for row in vectors.numpy()])
     assert coefficient_of_variation(vectors) == pytest.approx(expected)
     assert coefficient_of_variation(torch.full((3, 8), 1 / 8)) == 0
 
 
 def test_local_companions_are_the_first_m_of_the_search(embeddings: Tensor, searched: Neighbors) -> None:
-    ids, distances = companions(StructureSettings(m=4), searched, embeddings, random_stream())
+    ids, distances = companions(StructureSettings(m=4), searched, embeddings, seeded())
     assert torch.equal(ids, searched.ids[:, :4])
     assert torch.equal(distances, searched.distances[:, :4])
 
 
 def test_global_companions_have_their_own_distances(embeddings: Tensor, searched: Neighbors) -> None:
-    ids, distances = companions(StructureSettings(kind="global", m=12), searched, embeddings, random_stream(3))
+    ids, distances = companions(StructureSettings(kind="global", m=12), searched, embeddings, seeded(3))
     points = embeddings.double().numpy()
     expected = [[np.linalg.norm(points[i] - points[j]) for j in row] for i, row in enumerate(ids.tolist())]
     np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-12, atol=1e-15)
@@ -96,7 +94,7 @@ def test_global_companions_have_their_own_distances(embeddings: Tensor, searched
 
 @pytest.mark.parametrize(("images", "m"), [(60, 8), (9, 8), (3, 2)])
 def test_a_global_draw_is_distinct_and_never_the_anchor(images: int, m: int) -> None:
-    ids = random_others(torch.ones(images, dtype=torch.bool), m, random_stream())
+    ids = random_others(torch.ones(images, dtype=torch.bool), m, seeded())
     for anchor, row in enumerate(ids.tolist()):
         assert len(set(row)) == m
         assert anchor not in row
@@ -104,16 +102,14 @@ def test_a_global_draw_is_distinct_and_never_the_anchor(images: int, m: int) -> 
 
 
 def test_a_global_draw_is_the_same_for_the_same_seed_and_another_for_another() -> None:
-    first, again, other = (
-        random_others(torch.ones(50, dtype=torch.bool), 6, random_stream(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (random_others(torch.ones(50, dtype=torch.bool), 6, seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_every_pair_of_companions_is_drawn_equally_often() -> None:
     draws = 4000
-    generator = random_stream(6)
+    generator = seeded(6)
     counts: dict[frozenset[int], int] = {}
     for _ in range(draws // 5):
         for anchor, row in enumerate(random_others(torch.ones(5, dtype=torch.bool), 2, generator).tolist()):
@@ -126,18 +122,18 @@ def test_every_pair_of_companions_is_drawn_equally_often() -> None:
 
 def test_m_above_the_searched_depth_names_the_cure(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(ConfigError, match=r"m: 11 .* 10 neighbors searched; raise `depth` to 11") as caught:
-        companions(StructureSettings(m=11), searched, embeddings, random_stream())
+        companions(StructureSettings(m=11), searched, embeddings, seeded())
     assert "\n" not in str(caught.value)
 
 
 def test_global_m_above_the_other_images_is_refused(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(ConfigError, match="60 companions need 61 images"):
-        companions(StructureSettings(kind="global", m=60), searched, embeddings, random_stream())
+        companions(StructureSettings(kind="global", m=60), searched, embeddings, seeded())
 
 
 def test_embeddings_of_other_images_are_refused(embeddings: Tensor, searched: Neighbors) -> None:
     with pytest.raises(StageError, match="lists 60 images and --embeddings holds 59"):
-        companions(StructureSettings(m=4), searched, embeddings[:-1], random_stream())
+        companions(StructureSettings(m=4), searched, embeddings[:-1], seeded())
 
 
 def run(folder: Path, settings: str) -> None:
@@ -180,8 +176,5 @@ def test_the_stage_repeats_a_global_draw_and_records_its_seed(workplace: Path) -
 
 
 def test_the_stage_ends_in_one_line_when_m_is_too_large(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(workplace, '{"m": 11}')
-    assert ended.value.code == 1
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert len(refusal(capsys, run, workplace, '{"m": 11}')) == 1
     assert not (workplace / "structure.parquet").exists()

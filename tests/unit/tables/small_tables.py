@@ -57,10 +57,3 @@ def build(root: Path, value: dict) -> list[dict[str, str]]:
     main(["--settings", json.dumps(value), *places])
     with (root / "out" / f"{value['table']}.csv").open(encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
-
-
-def write_two_runs(root: Path) -> Path:
-    """Runs a and b: 90 and 94 of 100 images right when clean, 40 and 50 under PGD."""
-    write_verdicts(root / "attack/a.parquet", {"clean-1a2b": first(90, 100), "pgd-1a2b": first(40, 100)})
-    write_verdicts(root / "attack/b.parquet", {"clean-1a2b": first(94, 100), "pgd-1a2b": first(50, 100)})
-    return root

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,7 @@ from stages.core.errors import ConfigError
 from stages.core.job.stage import load_settings
 from stages.tables import cells, show
 from stages.tables.cells import score, wilson
-from tests.unit.tables.small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_two_runs, write_verdicts
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> Path:
-    return write_two_runs(tmp_path)
+from tests.unit.tables.small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_verdicts
 
 
 @pytest.mark.parametrize(("count", "images"), [(0, 10), (1, 7), (45, 100), (360, 360), (4567, 10000)])
@@ -125,7 +121,7 @@ def test_a_table_that_fails_leaves_none_of_its_files(two_runs: Path, monkeypatch
 
 
 def test_a_figure_on_fewer_images_than_the_clean_one_has_the_clean_accuracy_on_its_own_images(tmp_path: Path) -> None:
-    columns = [["clean-1a2b"] * 4 + ["pgd-1a2b"] * 2, [0, 1, 2, 3, 1, 3], [0] * 6, [0, 0, 1, 1, 0, 1]]
+    columns: list[Any] = [["clean-1a2b"] * 4 + ["pgd-1a2b"] * 2, [0, 1, 2, 3, 1, 3], [0] * 6, [0, 0, 1, 1, 0, 1]]
     columns += [[0, 0, 1, 1, 1, 1], [True, True, False, False, False, False], np.zeros(6), np.zeros(6)]
     write_outcomes(tmp_path / "attack/a.parquet", pa.table(columns, names=NAMES).cast(SCHEMA))
     clean, pgd = build(tmp_path, plan([row("LSP", [run("a")])]))
@@ -163,7 +159,12 @@ def test_a_plan_at_fault_is_refused_in_one_line(change: dict, said: str) -> None
 
 def test_score_reads_each_file_once(two_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, paths = cells.read_outcomes, []
-    monkeypatch.setattr(cells, "read_outcomes", lambda path: paths.append(path.name) or real(path))
+
+    def read(path: Path) -> pa.Table:
+        paths.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(cells, "read_outcomes", read)
     score(Plan.model_validate(plan([row("LSP", [run("a"), run("b", 1)])])), two_runs, {})
     assert paths == ["a.parquet", "b.parquet"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from stages.tables.comparisons import CSV_HEAD, main
 from stages.tables.paired import Counts, holm
-from tests.unit.tables.small_tables import first, plan, row, run, write_two_runs, write_verdicts
+from tests.unit.tables.small_tables import first, plan, row, run, write_verdicts
 
 
 def compare(root: Path, *plans: dict) -> list[dict[str, str]]:
@@ -18,11 +18,6 @@ def compare(root: Path, *plans: dict) -> list[dict[str, str]]:
     main(["--settings", json.dumps({"plans": plans}), *places, "--device", "cpu"])
     with (root / "out/comparisons.csv").open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> Path:
-    return write_two_runs(tmp_path)
 
 
 def test_a_line_holds_the_counts_the_test_and_the_interval_of_its_pair(two_runs: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_band_is_drawn_for_several_seeds_alone(tmp_path: Path) -> None:
     heights = []
     for names in (["a"], ["a", "b"]):
         figure = _draw("t", read_curves(Plan.model_validate(plan(("LSP", names))), tmp_path), ())
-        vertices = [path.vertices for band in figure.axes[0].collections for path in band.get_paths()]
+        vertices = [np.asarray(path.vertices) for band in figure.axes[0].collections for path in band.get_paths()]
         heights.append(max((float(np.ptp(v[v[:, 0] == 1.0][:, 1])) for v in vertices if len(v)), default=0.0))
     assert heights == pytest.approx([0.0, 2 * 2**0.5])
 

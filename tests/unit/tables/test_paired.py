@@ -119,7 +119,7 @@ def test_holm_rejects_what_its_steps_reject_at_every_level() -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):
         p = generator.random(6) ** 3
-        adjusted = holm(p)
+        adjusted = holm(p.tolist())
         for level in (0.001, 0.01, 0.05, 0.3, 0.9):
             rejected: set[int] = set()
             for step, place in enumerate(np.argsort(p)):

@@ -8,12 +8,7 @@ import pytest
 from stages.core.config.table_plan import Plan
 from stages.core.errors import ConfigError
 from stages.core.job.stage import load_settings
-from tests.unit.tables.small_tables import build, first, plan, row, run, write_two_runs, write_verdicts
-
-
-@pytest.fixture
-def two_runs(tmp_path: Path) -> Path:
-    return write_two_runs(tmp_path)
+from tests.unit.tables.small_tables import build, first, plan, row, run, write_verdicts
 
 
 def test_the_difference_is_ours_less_the_papers_and_stands_only_beside_its_data_set(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from stages.core.config.method import TrainSettings
 from stages.core.models import Classifier
 from stages.train.loop import Inputs, train
 from stages.train.state import TrainState
+from tests.unit.drawing import labelled_images, seeded, weights_from
 from tests.unit.interrupting import plain
 
 IMAGES, CLASSES, M, SIDE, STEPS = 43, 3, 2, 6, 3
@@ -19,16 +20,14 @@ KEY = "this run"
 
 
 def picture_set(count: int, seed: int) -> ImageSet:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(256, (count, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
-    return ImageSet(images, torch.arange(count) % CLASSES, tuple("abc"))
+    return labelled_images(count, seed, SIDE)
 
 
 def companions(allowed: Tensor) -> Structure:
     """M companions of each image among the allowed (IMAGES,) bool, none of them itself."""
     ids = allowed.nonzero().squeeze(1).tolist()
     rows = [[other for other in ids[index % len(ids) :] + ids if other != index][:M] for index in range(IMAGES)]
-    shares = torch.rand(IMAGES, M, generator=torch.Generator().manual_seed(2)).softmax(1)
+    shares = torch.rand(IMAGES, M, generator=seeded(2)).softmax(1)
     return Structure(torch.tensor(rows), shares)
 
 
@@ -61,8 +60,7 @@ def inputs(structure: Structure | None = None, monitored: Structure | None = Non
 
 
 def fresh_net() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
+    with weights_from(5):
         return Classifier("resnet18", width=2, classes=CLASSES)
 
 

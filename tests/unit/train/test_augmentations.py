@@ -18,12 +18,9 @@ from stages.train.augmentations.augmix import augmix, jensen_shannon, mixed_view
 from stages.train.augmentations.cutmix import cutmix, random_box
 from stages.train.augmentations.mixup import mixup
 from stages.train.augmentations.none import none
+from tests.unit.drawing import seeded
 
 BILINEAR = TF.InterpolationMode.BILINEAR
-
-
-def stream(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def constant_images(batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -35,9 +32,9 @@ def constant_images(batch: int, height: int, width: int) -> tuple[Tensor, Tensor
 @pytest.fixture(scope="module")
 def pictures() -> Tensor:
     """uint8 (12, 3, 20, 26): noise, noise of a narrow range, smooth pictures, and one of a single level a channel."""
-    noise = torch.randint(0, 256, (8, 3, 20, 26), generator=stream(1))
+    noise = torch.randint(0, 256, (8, 3, 20, 26), generator=seeded(1))
     noise[4:] = noise[4:] // 3 + 60
-    coarse = torch.rand(4, 3, 4, 4, generator=stream(2))
+    coarse = torch.rand(4, 3, 4, 4, generator=seeded(2))
     smooth = torch.nn.functional.interpolate(coarse, size=(20, 26), mode="bilinear").mul(255).long()
     smooth[3] = torch.tensor([0, 99, 255]).view(3, 1, 1)
     return torch.cat([noise, smooth]).to(torch.uint8)
@@ -65,7 +62,7 @@ def test_settings_read_from_the_source_are_the_functions_own(name: str) -> None:
 
 def test_none_gives_back_the_very_images_and_draws_nothing() -> None:
     images, labels = constant_images(4, 6, 6)
-    generator = stream()
+    generator = seeded()
     before = generator.get_state()
     augmented = none(images, labels, generator)
     assert augmented.images is images
@@ -76,9 +73,9 @@ def test_none_gives_back_the_very_images_and_draws_nothing() -> None:
 
 @pytest.mark.parametrize("augmentation", [mixup, cutmix, augmix])
 def test_the_same_stream_repeats_a_batch_and_the_images_given_stay_as_they_are(augmentation: object) -> None:
-    images = torch.rand(6, 3, 9, 9, generator=stream(3))
+    images = torch.rand(6, 3, 9, 9, generator=seeded(3))
     labels, before = torch.arange(6), images.clone()
-    first, again, other = (augmentation(images, labels, stream(seed)) for seed in (1, 1, 2))  # type: ignore[operator]
+    first, again, other = (augmentation(images, labels, seeded(seed)) for seed in (1, 1, 2))  # type: ignore[operator]
     assert torch.equal(first.images, again.images)
     assert first.targets.weight == again.targets.weight
     assert all(torch.equal(one, two) for one, two in zip(first.views, again.views, strict=True))
@@ -87,10 +84,10 @@ def test_the_same_stream_repeats_a_batch_and_the_images_given_stay_as_they_are(a
 
 
 def test_mixup_is_the_convex_mix_that_its_targets_say() -> None:
-    images = torch.rand(16, 3, 8, 8, generator=stream(4))
+    images = torch.rand(16, 3, 8, 8, generator=seeded(4))
     labels = torch.arange(16)
     for seed in range(20):
-        augmented = mixup(images, labels, stream(seed), alpha=0.4)
+        augmented = mixup(images, labels, seeded(seed), alpha=0.4)
         targets = augmented.targets
         assert targets.second is not None
         other = images[targets.second]
@@ -106,7 +103,7 @@ def test_mixup_is_the_convex_mix_that_its_targets_say() -> None:
 def test_cutmix_labels_weigh_exactly_the_pixels_left_of_each_image(height: int, width: int) -> None:
     images, labels = constant_images(8, height, width)
     for seed in range(40):
-        augmented = cutmix(images, labels, stream(seed))
+        augmented = cutmix(images, labels, seeded(seed))
         targets = augmented.targets
         assert targets.second is not None
         for image, own, pasted in zip(augmented.images, targets.first, targets.second, strict=True):
@@ -116,7 +113,7 @@ def test_cutmix_labels_weigh_exactly_the_pixels_left_of_each_image(height: int, 
 
 
 def test_a_cutmix_box_keeps_to_the_drawn_ratio_and_reaches_every_edge() -> None:
-    generator, starts, stops = stream(5), [], []
+    generator, starts, stops = seeded(5), [], []
     for kept in torch.rand(200, generator=generator).tolist():
         for part, size in zip(random_box(31, 44, kept, generator), (31, 44), strict=True):
             assert part.stop - part.start <= size * math.sqrt(1 - kept)
@@ -127,7 +124,7 @@ def test_a_cutmix_box_keeps_to_the_drawn_ratio_and_reaches_every_edge() -> None:
 
 def test_cutmix_mixes_the_share_of_batches_that_probability_says() -> None:
     images, labels = constant_images(2, 4, 4)
-    generator = stream(6)
+    generator = seeded(6)
     mixed = sum(cutmix(images, labels, generator, probability=0.3).targets.second is not None for _ in range(1000))
     assert stats.binomtest(mixed, 1000, 0.3).pvalue > 1e-3
     assert cutmix(images, labels, generator, probability=0.0).images is images
@@ -136,11 +133,11 @@ def test_cutmix_mixes_the_share_of_batches_that_probability_says() -> None:
 
 @pytest.mark.parametrize(("alpha", "parts"), [(0.2, 2), (1.0, 2), (4.0, 2), (1.0, 3)])
 def test_dirichlet_draws_sum_to_one_and_have_beta_margins(alpha: float, parts: int) -> None:
-    drawn = dirichlet(4000, parts, alpha, stream(8))
+    drawn = dirichlet(4000, parts, alpha, seeded(8))
     assert torch.allclose(drawn.sum(dim=1), torch.ones(4000, dtype=torch.float64), rtol=0, atol=1e-12)
     margin = stats.uniform() if (alpha, parts) == (1, 2) else stats.beta(alpha, (parts - 1) * alpha)
     assert all(stats.kstest(drawn[:, part].numpy(), margin.cdf).pvalue > 1e-3 for part in range(parts))
-    assert torch.equal(beta(4000, alpha, stream(8)), dirichlet(4000, 2, alpha, stream(8))[:, 0])
+    assert torch.equal(beta(4000, alpha, seeded(8)), dirichlet(4000, 2, alpha, seeded(8))[:, 0])
 
 
 OUT_OF_RANGE = [("mixup", "alpha", 0), ("cutmix", "alpha", 0), ("cutmix", "probability", 1.5), ("augmix", "width", 0)]
@@ -225,7 +222,7 @@ def test_motions_are_torchvisions_and_inside_the_frame_pillows(
 
 
 def test_an_image_among_others_fares_as_it_does_alone(pictures: Tensor) -> None:
-    generator = stream(9)
+    generator = seeded(9)
     operations = torch.arange(len(pictures)) % len(ops.OPERATIONS)
     severities = uniform((len(pictures),), 0.1, 10.0, generator)
     signs = 2.0 * whole(0, 2, (len(pictures),), generator) - 1
@@ -240,8 +237,8 @@ def test_an_image_among_others_fares_as_it_does_alone(pictures: Tensor) -> None:
 def test_a_view_is_its_image_and_its_own_chains_by_their_weights(pictures: Tensor) -> None:
     batch, width, depth = 4, 3, 3
     images = pictures[:batch].float() / 255
-    views = mixed_views(images, stream(10), width=width, max_depth=depth, severity=3.0, alpha=1.0)
-    generator = stream(10)
+    views = mixed_views(images, seeded(10), width=width, max_depth=depth, severity=3.0, alpha=1.0)
+    generator = seeded(10)
     weights, shares = dirichlet(2 * batch, width, 1.0, generator), beta(2 * batch, 1.0, generator)
     chains = 2 * batch * width
     depths = whole(1, depth + 1, (chains,), generator).tolist()
@@ -264,8 +261,8 @@ def test_a_view_is_its_image_and_its_own_chains_by_their_weights(pictures: Tenso
 
 def test_augmix_keeps_the_images_and_ties_them_to_two_unlike_views_in_the_unit_box(pictures: Tensor) -> None:
     images = pictures.float() / 255
-    logits = [torch.randn(6, 10, generator=stream(seed)) for seed in range(3)]
-    augmented = augmix(images, torch.arange(len(images)), stream(11), coefficient=7.0)
+    logits = [torch.randn(6, 10, generator=seeded(seed)) for seed in range(3)]
+    augmented = augmix(images, torch.arange(len(images)), seeded(11), coefficient=7.0)
     assert augmented.images is images
     assert augmented.targets.second is None
     assert augmented.consistency is not None
@@ -280,7 +277,7 @@ def test_augmix_keeps_the_images_and_ties_them_to_two_unlike_views_in_the_unit_b
 
 @pytest.mark.parametrize("scale", [0.1, 3.0, 60.0])
 def test_jensen_shannon_equals_the_formula_in_float64(scale: float) -> None:
-    logits = [scale * torch.randn(9, 10, generator=stream(seed)) for seed in range(3)]
+    logits = [scale * torch.randn(9, 10, generator=seeded(seed)) for seed in range(3)]
     shares = [special.softmax(each.double().numpy(), axis=1) for each in logits]
     mean = np.clip(np.mean(shares, axis=0), 1e-7, 1)
     expected = np.mean([special.rel_entr(each, mean).sum(axis=1).mean() for each in shares])
@@ -288,7 +285,7 @@ def test_jensen_shannon_equals_the_formula_in_float64(scale: float) -> None:
 
 
 def test_jensen_shannon_is_zero_for_equal_logits_and_at_most_log_of_their_number() -> None:
-    logits = torch.randn(5, 10, generator=stream(14))
+    logits = torch.randn(5, 10, generator=seeded(14))
     assert float(jensen_shannon([logits] * 3)) == pytest.approx(0, abs=1e-6)
     unlike = [1e4 * torch.eye(3)[[index]].requires_grad_() for index in range(3)]
     divergence = jensen_shannon(unlike)

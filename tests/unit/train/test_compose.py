@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stages.core.config.method import Method
 from stages.core.config.plugins import Plugin
@@ -26,7 +26,8 @@ def test_an_objective_that_returns_no_extra_logits_is_named_in_its_first_step(
 
     monkeypatch.setattr(compose, "plugin_function", lambda kind, component: forgetful)
     images, labels = torch.rand(4, 3, 2, 2), torch.arange(4)
-    views, near = (), None
+    views: tuple[Tensor, ...] = ()
+    near = None
     if "lsp" in chosen:
         near = compose.Neighborhood(torch.stack([images, images], dim=1), torch.full((4, 2), 0.5))
     else:

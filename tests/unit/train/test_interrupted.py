@@ -18,7 +18,8 @@ from stages.train import state as state_module
 from stages.train.loop import Inputs
 from stages.train.state import TrainState
 from stages.train.training_set import TrainingSet
-from tests.unit.interrupting import EndOfProcess, end_at, place, plain, saved, signal_at, signal_at_line
+from tests.unit.interrupting import EndOfProcess, end_at, interrupted_at, place, plain, saved, signal_at, signal_at_line
+from tests.unit.train.diverging import diverge_at
 from tests.unit.train.small_training import AT, IMAGES, STEPS, M, companions, everything, inputs, run, settings, watched
 
 EPOCHS = 4
@@ -66,10 +67,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def interrupted(chosen: TrainSettings, resume: Path, owner: Any, name: str, call: int) -> None:
     """A run that ends with Interrupted, because SIGTERM came in this call."""
-    with pytest.MonkeyPatch.context() as patch, interruptible():
-        signal_at(patch, owner, name, call)
-        with pytest.raises(Interrupted, match="SIGTERM"):
-            run(chosen, given(chosen), resume)
+    with interrupted_at(owner, name, call):
+        run(chosen, given(chosen), resume)
 
 
 @pytest.mark.slow
@@ -157,15 +156,7 @@ def test_a_killed_process_loses_no_more_than_the_time_between_saves(
 def test_a_step_that_diverges_is_not_saved_even_if_a_signal_came_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = loop.method_loss, 0
-
-    def diverging(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        loss, metrics = original(*arguments)
-        return (loss * float("nan") if calls == STEPS + 2 else loss), metrics
-
-    monkeypatch.setattr(loop, "method_loss", diverging)
+    diverge_at(monkeypatch, STEPS + 2)
     signal_at(monkeypatch, loop, "method_loss", STEPS + 2)
     with interruptible(), pytest.raises(DivergenceError):
         run(settings(), inputs(), tmp_path / "state.pt")

@@ -17,6 +17,7 @@ from stages.train import loop
 from stages.train.loop import Inputs
 from stages.train.measure import Accuracy
 from tests.unit.interrupting import place
+from tests.unit.train.diverging import diverge_at
 from tests.unit.train.small_training import (
     AT,
     IMAGES,
@@ -43,15 +44,7 @@ def test_another_seed_gives_another_run(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_names_objective_epoch_and_step_and_saves_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = loop.method_loss, 0
-
-    def diverging(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        loss, metrics = original(*arguments)
-        return (loss * float("nan") if calls == 3 + 2 else loss), metrics
-
-    monkeypatch.setattr(loop, "method_loss", diverging)
+    diverge_at(monkeypatch, 3 + 2)
     with pytest.raises(DivergenceError, match=r"objective at is nan at epoch 2 step 2 .*lower lr"):
         run(settings(AT), inputs(), tmp_path / "state.pt")
     assert place(tmp_path / "state.pt") == (1, 0)

@@ -22,16 +22,8 @@ from tests.unit.train.train_command import (
     settings,
     structure,
     words,
-    write_inputs,
     write_set,
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_inputs(tmp_path)
-    return tmp_path
-
 
 TERMINATED_IN_THE_FIFTH_STEP = """
 import os, runpy, signal

@@ -11,8 +11,9 @@ import torch
 from stages.core.artifacts import ImageSet, Structure, read_weights, write_images, write_structure, write_weights
 from stages.core.images.split import held_out_mask
 from stages.core.models import Classifier
-from stages.train import loop
 from tests.unit.interrupting import place
+from tests.unit.refusing import refusal
+from tests.unit.train.diverging import diverge_at
 from tests.unit.train.train_command import (
     ARCHITECTURE,
     CLASSES,
@@ -23,27 +24,16 @@ from tests.unit.train.train_command import (
     outputs,
     run,
     settings,
-    write_inputs,
     write_set,
 )
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_inputs(tmp_path)
-    return tmp_path
-
-
 def refused(folder: Path, capsys: pytest.CaptureFixture[str], chosen: Any, *extra: str) -> str:
     """The one line of a run that ends with status 1 and leaves no output."""
-    with pytest.raises(SystemExit) as ended:
-        run(folder, chosen, *extra)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert ended.value.code == 1
-    assert len(lines) == 1
+    (line,) = refusal(capsys, run, folder, chosen, *extra)
     assert not outputs(folder)
     assert not list(folder.glob(".*"))
-    return lines[0]
+    return line
 
 
 METHODS: dict[str, tuple[dict[str, Any], tuple[str, ...], dict[str, Any]]] = {
@@ -186,18 +176,8 @@ def test_a_device_that_is_not_there_is_one_line(
 def test_a_diverging_run_is_one_line_beside_its_epochs_and_leaves_no_output(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = loop.method_loss, 0
-
-    def diverging(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        loss, metrics = original(*arguments)
-        return loss * (float("inf") if calls == 3 + 1 else 1), metrics
-
-    monkeypatch.setattr(loop, "method_loss", diverging)
-    with pytest.raises(SystemExit):
-        run(folder, settings())
-    *_, last = capsys.readouterr().err.strip().splitlines()
+    diverge_at(monkeypatch, 3 + 1, to=float("inf"))
+    *_, last = refusal(capsys, run, folder, settings())
     assert last.startswith("error: loss of objective ce is inf at epoch 2 step 1")
     assert place(folder / "resume/state.pt") == (1, 0)
     assert not outputs(folder)

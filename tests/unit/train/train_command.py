@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from stages.core.artifacts import ImageSet, Structure, write_images, write_structure, write_weights
+from stages.core.artifacts import Structure, write_images, write_structure, write_weights
 from stages.core.images.split import held_out_mask
 from stages.core.models import Classifier
 from stages.train.__main__ import main
+from tests.unit.drawing import labelled_images
 
 IMAGES, M, CLASSES = 40, 2, ("0", "1", "2", "3")
 OUTPUTS = ("model.safetensors", "history.parquet", "manifest.json")
@@ -36,8 +37,7 @@ def settings(method: dict[str, Any] | None = None, **recipe: Any) -> dict[str, A
 
 
 def write_set(path: Path, count: int, seed: int, classes: tuple[str, ...] = CLASSES) -> None:
-    images = torch.randint(256, (count, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    write_images(path, ImageSet(images, torch.arange(count) % len(classes), classes))
+    write_images(path, labelled_images(count, seed, classes=classes))
 
 
 def structure(share: float) -> Structure:

@@ -1,0 +1,25 @@
+"""Plans of the tiny experiment."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, TINY
+from workflow.planning.load import load_experiment
+from workflow.planning.runs import Plan
+from workflow.planning.tables import make_plan
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path) -> Callable[..., Plan]:
+    """Plans the tiny experiment under overlays given as YAML, with nothing finished."""
+
+    def planned(*overlays: str) -> Plan:
+        files = [TINY]
+        for number, overlay in enumerate(overlays):
+            files.append(tmp_path / f"{number}.yaml")
+            files[-1].write_text(overlay)
+        return make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
+
+    return planned
