@@ -22,7 +22,8 @@ def test_the_committed_page_is_the_models_own() -> None:
 
 
 def test_every_section_that_a_config_can_hold_has_a_table() -> None:
-    found, waiting = set(), {Experiment, Method}
+    found: set[type[BaseModel]] = set()
+    waiting: set[type[BaseModel]] = {Experiment, Method}
     while waiting:
         model = waiting.pop()
         found.add(model)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, TINY
+from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
-from workflow.planning.runs import Plan
 from workflow.planning.tables import make_plan
 
 

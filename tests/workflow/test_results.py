@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -10,23 +11,24 @@ import pytest
 from stages.core.artifacts import read_outcomes
 from stages.core.code import code_digest
 from stages.core.files import sha256_file
-from tests.conftest import ROOT, TINY
-from workflow.commands.accept import planned_jobs
+from tests.conftest import ROOT, TINY, Project
+from workflow.commands.accept import PlannedJob, planned_jobs
+from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 
 
-def plan_of(project):
+def plan_of(project: Project) -> Plan:
     return make_plan(load_experiment([TINY], ROOT / "config.yaml"), project.root)
 
 
-def manifests(project):
+def manifests(project: Project) -> dict[PlannedJob, Any]:
     return {
         planned: json.loads((project.root / planned.manifest).read_text()) for planned in planned_jobs(plan_of(project))
     }
 
 
-def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
+def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished: Project) -> None:
     found = manifests(finished)
     assert len(found) == 6 + 3 + 3 + 2 + 2
     for planned, record in found.items():
@@ -40,15 +42,15 @@ def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished):
         assert record["peak_memory_bytes"]
 
 
-def test_a_manifests_settings_are_the_planned_ones(finished):
+def test_a_manifests_settings_are_the_planned_ones(finished: Project) -> None:
     plan, found = plan_of(finished), {planned.name: record for planned, record in manifests(finished).items()}
     for stage, jobs in (("structure", plan.structure), ("train", plan.train), ("attack", plan.attack)):
         for key, job in jobs.items():
             assert found[f"{stage} {key}"]["settings"] == json.loads(job.settings)
 
 
-def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished):
-    written = {}
+def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished: Project) -> None:
+    written: dict[str, str] = {}
     for planned, record in manifests(finished).items():
         for entry in record["inputs"].values():
             if entry["path"].startswith("results/"):
@@ -58,13 +60,13 @@ def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished):
         written[planned.manifest] = sha256_file(finished.root / planned.manifest)
 
 
-def test_every_recorded_output_hash_is_the_files(finished):
+def test_every_recorded_output_hash_is_the_files(finished: Project) -> None:
     for record in manifests(finished).values():
         for entry in record["outputs"].values():
             assert entry["sha256"] == sha256_file(finished.root / entry["path"])
 
 
-def test_every_cell_is_its_outcomes_share_of_robust_images(finished):
+def test_every_cell_is_its_outcomes_share_of_robust_images(finished: Project) -> None:
     plan = plan_of(finished)
     for name, table in ((name, job.plan) for name, job in plan.tables.items()):
         with (finished.root / f"results/tables/tiny/{name}.csv").open(newline="") as stream:
@@ -80,7 +82,7 @@ def test_every_cell_is_its_outcomes_share_of_robust_images(finished):
                 assert float(line["accuracy"]) == pytest.approx(100 * sum(robust) / len(robust), abs=0.005)
 
 
-def test_git_sees_nothing_that_a_run_makes(project):
+def test_git_sees_nothing_that_a_run_makes(project: Project) -> None:
     made = {path.name for path in project.root.iterdir()}
     assert {"results", "logs", ".snakemake"} <= made
     assert project.command("git", "init", "--quiet").returncode == 0
@@ -88,7 +90,7 @@ def test_git_sees_nothing_that_a_run_makes(project):
     assert {path.split("/")[0] for path in seen} == made - {"results", "logs", ".snakemake", ".git"}
 
 
-def test_status_counts_the_done_and_names_the_missing(project):
+def test_status_counts_the_done_and_names_the_missing(project: Project) -> None:
     words = ("python", "-m", "workflow.commands.status", *project.configfiles())
     assert "missing" not in project.command(*words).stdout
     lost = project.only("train/digits/trades-*/seed0/model.safetensors")
@@ -98,7 +100,7 @@ def test_status_counts_the_done_and_names_the_missing(project):
     assert f"started  train digits/{lost.parent.parent.name}/seed0" in said
 
 
-def test_tables_come_from_what_is_there_and_name_what_is_missing(project):
+def test_tables_come_from_what_is_there_and_name_what_is_missing(project: Project) -> None:
     lost = project.only("attack/digits/lsp-*/seed0/*.parquet")
     lost.unlink()
     whole = (project.root / "results/tables/tiny/table1.csv").read_bytes()

@@ -1,38 +1,27 @@
 """The table of stages: each fact of a kind of job stands there once, and rules and code agree with it."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 
 from stages.core.code import source_file
 from stages.core.errors import ConfigError
-from tests.conftest import ROOT, TINY
-from workflow.planning.load import load_experiment
-from workflow.planning.stages import ASSUMPTIONS, COMPARISONS, FIGURE, RESOURCES, STAGES, TABLE
-from workflow.planning.tables import make_plan
+from tests.conftest import ROOT
+from workflow.planning.jobs import Plan
+from workflow.planning.stages import ASSUMPTIONS, COMPARISONS, FIGURE, RESOURCES, STAGES, TABLE, Stage
 
 ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, ASSUMPTIONS)
 
 
-@pytest.fixture
-def plan_of(tmp_path):
-    """Plans the tiny experiment under an overlay, with nothing finished."""
-
-    def planned(overlay):
-        (tmp_path / "overlay.yaml").write_text(overlay)
-        return make_plan(load_experiment([TINY, tmp_path / "overlay.yaml"], ROOT / "config.yaml"), tmp_path)
-
-    return planned
-
-
-def test_every_rule_is_a_stage_and_every_stage_a_rule():
+def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:
     text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = re.findall(r"^(?:rule|use rule \w+ as) (\w+)", text, re.MULTILINE)
     assert sorted(rules) == sorted(stage.name for stage in ALL)
 
 
 @pytest.mark.parametrize("stage", ALL, ids=lambda stage: stage.name)
-def test_a_stage_asks_for_known_resources_and_its_modules_and_command_exist(stage):
+def test_a_stage_asks_for_known_resources_and_its_modules_and_command_exist(stage: Stage) -> None:
     assert stage.resources in RESOURCES
     assert all(source_file(module) for module in stage.modules)
     command = f"stages.{stage.command.split()[0]}"
@@ -40,12 +29,12 @@ def test_a_stage_asks_for_known_resources_and_its_modules_and_command_exist(stag
     assert {*stage.undeclared, *stage.published} <= stage.files.keys()
 
 
-def test_no_two_stages_write_the_same_file():
+def test_no_two_stages_write_the_same_file() -> None:
     files = [stage.file(name, "key") for stage in STAGES for name in stage.files]
     assert len(set(files)) == len(files)
 
 
-def test_an_attack_that_is_alone_asks_for_its_own_resources(plan_of):
+def test_an_attack_that_is_alone_asks_for_its_own_resources(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of(
         "attacks: {strong: {kind: autoattack, epsilon: 0.1, images: 4}}\n"
         "tables: {table1: {attacks: [clean, fgsm, strong]}, table2: null}"
@@ -54,7 +43,7 @@ def test_an_attack_that_is_alone_asks_for_its_own_resources(plan_of):
     assert asked == {"attacks": "attack", "autoattack": "autoattack"}
 
 
-def test_a_table_that_cannot_be_laid_out_is_refused_when_planned(plan_of):
+def test_a_table_that_cannot_be_laid_out_is_refused_when_planned(plan_of: Callable[..., Plan]) -> None:
     other = "data: {source: digits, train_images: 100, test_images: 24}, features: {source: pixels}"
     table = "{layout: attacks, datasets: [digits, other], attacks: [clean], methods: [vanilla]}"
     form = "datasets: {{other: {{{}}}}}\ntables: {{table1: {}, table2: null}}"

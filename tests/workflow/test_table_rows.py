@@ -1,29 +1,18 @@
 """What the rows of a table are, what they are called, and which are refused."""
 
+from collections.abc import Callable
+
 import pytest
 
 from stages.core.errors import ConfigError
-from tests.conftest import ROOT, TINY
-from workflow.planning.load import load_experiment
-from workflow.planning.tables import make_plan
+from workflow.planning.jobs import Plan
 
 
-@pytest.fixture
-def plan_of(tmp_path):
-    """Plans the tiny experiment under an overlay, with nothing finished."""
-
-    def planned(overlay):
-        (tmp_path / "overlay.yaml").write_text(overlay)
-        return make_plan(load_experiment([TINY, tmp_path / "overlay.yaml"], ROOT / "config.yaml"), tmp_path)
-
-    return planned
-
-
-def table(text):
+def table(text: str) -> str:
     return f"tables: {{mine: {{datasets: [digits], attacks: [clean], {text}}}}}"
 
 
-def labels(plan):
+def labels(plan: Plan) -> list[str]:
     return [row.label for row in plan.tables["mine"].plan.rows]
 
 
@@ -43,11 +32,11 @@ def labels(plan):
          ["None", "m: two"]),
     ],
 )  # fmt: skip
-def test_a_row_says_what_varies(plan_of, text, expected):
+def test_a_row_says_what_varies(plan_of: Callable[..., Plan], text: str, expected: list[str]) -> None:
     assert labels(plan_of(table(text))) == expected
 
 
-def test_a_named_row_is_its_method_with_its_settings(plan_of):
+def test_a_named_row_is_its_method_with_its_settings(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of(table("rows: [{label: A, method: lsp, set: {lsp.m: 2}}, {label: B, method: lsp}]"))
     names = [row.runs[0].name for row in plan.tables["mine"].plan.rows]
     assert names[0].startswith("lsp-m2-")
@@ -66,7 +55,7 @@ def test_a_named_row_is_its_method_with_its_settings(plan_of):
         ("rows: [{label: A, method: lsp}, {label: A, method: vanilla}]", "row 'A on digits' stands twice"),
     ],
 )
-def test_one_value_named_twice_is_refused(plan_of, text, said):
+def test_one_value_named_twice_is_refused(plan_of: Callable[..., Plan], text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         plan_of(table(text))
     assert "\n" not in str(caught.value)
@@ -85,7 +74,9 @@ def test_one_value_named_twice_is_refused(plan_of, text, said):
         ("rows: [{label: A, method: mart, set: {lsp.kind: global}}]", "{preset: mart, lsp: {kind: global}}}`"),
     ],
 )
-def test_a_method_without_an_lsp_term_is_never_given_one_and_the_stanza_that_is_meant_is_shown(plan_of, text, stanza):
+def test_a_method_without_an_lsp_term_is_never_given_one_and_the_stanza_that_is_meant_is_shown(
+    plan_of: Callable[..., Plan], text: str, stanza: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_of(table(text))
     assert stanza in str(caught.value)
@@ -93,12 +84,12 @@ def test_a_method_without_an_lsp_term_is_never_given_one_and_the_stanza_that_is_
     assert "\n" not in str(caught.value)
 
 
-def test_a_data_set_gives_no_method_an_lsp_term_either(plan_of):
+def test_a_data_set_gives_no_method_an_lsp_term_either(plan_of: Callable[..., Plan]) -> None:
     with pytest.raises(ConfigError, match=r"methods.vanilla has no LSP term"):
         plan_of("datasets: {digits: {methods: {vanilla: {lsp: {m: 2}}}}}")
 
 
-def test_the_stanza_that_is_shown_is_accepted_and_is_another_method(plan_of):
+def test_the_stanza_that_is_shown_is_accepted_and_is_another_method(plan_of: Callable[..., Plan]) -> None:
     plan = plan_of(
         "methods: {lsp-trades: {preset: trades, lsp: {m: 4}}}\n" + table("methods: [lsp-trades], vary: {lsp.m: [2, 4]}")
     )
@@ -123,7 +114,7 @@ def test_the_stanza_that_is_shown_is_accepted_and_is_another_method(plan_of):
         ("methods: [lsp], layout: columns", "tables.mine.layout: "),
     ],
 )
-def test_a_table_at_fault_is_refused_in_one_line(plan_of, text, said):
+def test_a_table_at_fault_is_refused_in_one_line(plan_of: Callable[..., Plan], text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_of(table(text))
     assert said in str(caught.value)

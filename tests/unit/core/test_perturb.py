@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from stages.core.images.perturb import evaluating, perturb, without_parameter_gradients
 from stages.core.images.search import Search, Start
 from stages.core.images.threat import Norm, Threat
+from tests.unit.drawing import seeded, weights_from
 
 
 @pytest.fixture
 def model() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with weights_from(0):
         net = nn.Sequential(
             nn.Conv2d(3, 4, 3, padding=1),
             nn.BatchNorm2d(4),
@@ -29,16 +29,12 @@ def model() -> nn.Module:
 
 @pytest.fixture
 def images() -> Tensor:
-    return torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    return torch.rand(6, 3, 8, 8, generator=seeded(1))
 
 
 @pytest.fixture
 def labels() -> Tensor:
     return torch.arange(6) % 5
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

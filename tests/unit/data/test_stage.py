@@ -13,6 +13,7 @@ from stages.data import download
 from stages.data.__main__ import main
 from stages.data.download import Archive
 from stages.data.sources import cifar10, stl10
+from tests.unit.refusing import refusal
 
 
 def run(folder: Path, settings: dict[str, object], *more: str) -> None:
@@ -91,10 +92,5 @@ def test_what_a_user_can_cure_is_one_line_and_leaves_no_output(
     nowhere = Archive("cifar-10-python.tar.gz", "http://127.0.0.1:9/cifar-10-python.tar.gz", "0" * 32)
     monkeypatch.setattr(cifar10, "ARCHIVES", (nowhere,))
     monkeypatch.setattr(download, "RETRIES", 0)
-    with pytest.raises(SystemExit) as ended:
-        run(tmp_path, settings)
-    assert ended.value.code == 1
-    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert told in lines[0]
+    assert told in refusal(capfd, run, tmp_path, settings)[-1]
     assert not list(tmp_path.glob("*.safetensors")) + list(tmp_path.glob("*.json"))

@@ -22,7 +22,7 @@ def pictures(*shape: int, seed: int) -> Tensor:
     return torch.rand((*shape, 3, 2, 2), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def net() -> nn.Module:
+def net() -> nn.Sequential:
     """Batch norm right on the pixels, so that its statistics are those of the images."""
     torch.manual_seed(0)
     return nn.Sequential(nn.BatchNorm2d(3, momentum=MOMENTUM), nn.Flatten(), nn.Linear(12, CLASSES)).double()
@@ -49,7 +49,7 @@ def test_running_statistics_follow_the_forwards_in_the_order_chosen(
     original, calls = getattr(module, search), []
 
     def spy(model: nn.Module, *rest: Any) -> Tensor:
-        calls.append(int(model[0].num_batches_tracked))
+        calls.append(int(model.state_dict()["0.num_batches_tracked"]))
         return original(model, *rest)
 
     monkeypatch.setattr(module, search, spy)
@@ -79,6 +79,7 @@ def test_each_group_gets_its_own_logits_whatever_the_order(extras_first: bool) -
     batch = Batch(images, Targets(torch.zeros(BATCH)), others, extras_first)
     (first, second), extra_logits = forwards(model, batch, images, 1 - images)
     for found, given in ((first, images), (second, 1 - images), (extra_logits, others)):
+        assert found is not None
         assert torch.equal(found, model(given))
     alone = Batch(images, Targets(torch.zeros(BATCH)), None, extras_first)
     assert forwards(model, alone, images)[1] is None

@@ -10,17 +10,14 @@ from stages.core.images.threat import Threat
 from stages.train.batch import Batch, Context, Targets
 from stages.train.kl import per_example_kl, perturb_by_kl
 from stages.train.objectives.trades import trades_loss
+from tests.unit.drawing import seeded, weights_from
 
 BATCH, CLASSES = 6, 4
 
 
-def stream(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture
 def logits() -> Tensor:
-    return 3 * torch.randn(BATCH, CLASSES, generator=stream(0), dtype=torch.float64)
+    return 3 * torch.randn(BATCH, CLASSES, generator=seeded(0), dtype=torch.float64)
 
 
 def test_kl_is_zero_for_equal_predictions_and_positive_for_others(logits: Tensor) -> None:
@@ -36,13 +33,12 @@ def test_trades_with_equal_logits_is_cross_entropy(logits: Tensor) -> None:
 
 
 def test_the_search_raises_the_kl_of_every_image_inside_the_ball() -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with weights_from(0):
         model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), nn.Linear(5, CLASSES)).double()
-    images = torch.rand(BATCH, 3, 2, 2, generator=stream(1), dtype=torch.float64)
+    images = torch.rand(BATCH, 3, 2, 2, generator=seeded(1), dtype=torch.float64)
     batch = Batch(images, Targets(torch.zeros(BATCH).long()))
-    found = perturb_by_kl(model, batch, Context(Threat("linf", 0.1), Search(0.03, 10), stream(2)))
-    started = (images + 0.001 * torch.randn(images.shape, generator=stream(3))).clamp(0, 1)
+    found = perturb_by_kl(model, batch, Context(Threat("linf", 0.1), Search(0.03, 10), seeded(2)))
+    started = (images + 0.001 * torch.randn(images.shape, generator=seeded(3))).clamp(0, 1)
     with torch.no_grad():
         raised, at_start = (per_example_kl(model(images), model(x)) for x in (found, started))
     assert bool((raised > 10 * at_start).all())

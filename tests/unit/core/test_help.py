@@ -13,6 +13,7 @@ from stages.core.config.data import Data
 from stages.core.config.help import settings_help
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
+from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
 
@@ -79,7 +80,7 @@ def test_a_setting_shows_its_values_default_and_meaning_and_a_section_its_own_se
 
 
 @pytest.mark.parametrize("model", dict.fromkeys(model for model in STAGES.values() if model))
-def test_bounds_are_spelled_as_json_schema_spells_them_so_that_editors_and_help_see_them(model: type) -> None:
+def test_bounds_are_spelled_as_json_schema_spells_them_so_that_editors_and_help_see_them(model: type[Section]) -> None:
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
             return set(value).union(*map(keys, value.values()))
