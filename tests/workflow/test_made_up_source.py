@@ -7,6 +7,8 @@ import pytest
 from stages.core.artifacts import read_images
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 FILE = "stages/data/sources/stripes.py"
 SOURCE = '''"""Stripes, bright in one class and dark in the other."""
 

@@ -124,6 +124,7 @@ def test_an_overlay_leaves_the_experiments_tables_as_they_are(project: Project) 
     assert project.planned() == []
 
 
+@pytest.mark.slow
 def test_a_folder_stands_in_the_command_of_its_own_job_alone(fresh: Project) -> None:
     folders = ("/no such/{place}", "/the/other's")
     said = fresh.snakemake("-n", "--printshellcmds", overlay=TWO_SETS.format(*map(repr, folders))).stdout
@@ -133,6 +134,7 @@ def test_a_folder_stands_in_the_command_of_its_own_job_alone(fresh: Project) -> 
     assert not any(folder in word for folder in folders for command in commands for word in command if word not in told)
 
 
+@pytest.mark.slow
 def test_moved_files_rerun_nothing(fresh: Project, tmp_path: Path) -> None:
     here, there = (TWO_SETS.format(f"/{place}/one", f"/{place}/other") for place in ("here", "there"))
     (tmp_path / "here.yaml").write_text(here)

@@ -178,6 +178,7 @@ def test_a_misclassified_image_is_never_robust_and_epsilon_zero_keeps_the_clean_
     assert table.column("index").to_pylist() == list(range(11))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subset", ["stratified", "first"])
 def test_outcomes_are_those_of_the_images_chosen_by_their_index_each_once(
     model: nn.Module, test_set: ImageSet, subset: str

@@ -136,7 +136,7 @@ def test_a_holder_seen_to_live_is_waited_for_however_long_it_stands_still(
     assert f"waiting for process {holder.pid}" in capsys.readouterr().err
 
 
-def test_a_holder_out_of_sight_is_given_up_only_when_its_date_stood_still_for_long(tmp_path: Path) -> None:
+def test_a_holder_out_of_sight_is_given_up_only_when_its_heartbeat_is_stale(tmp_path: Path) -> None:
     held, stale, renewed = foreign(tmp_path), 0.5, [time.monotonic()]
 
     def renew() -> None:

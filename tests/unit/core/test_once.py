@@ -225,6 +225,7 @@ def test_an_error_keeps_the_saved_state_and_nothing_counts_as_finished(tmp_path:
     assert job.times == 2
 
 
+@pytest.mark.slow
 def test_of_processes_asked_for_the_same_job_one_works_and_all_end_with_its_outputs(tmp_path: Path) -> None:
     pipe = subprocess.PIPE
     processes = [
