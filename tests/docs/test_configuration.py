@@ -37,3 +37,12 @@ def test_every_plugin_and_each_of_its_settings_has_a_row() -> None:
         for name in known(kind):
             assert f"| `{name}` |" in text
             assert all(f"|  | `{key}` |" in text for key in settings_of(kind, name))
+
+
+def test_every_key_of_every_section_says_what_it_is() -> None:
+    assert not [
+        f"{place}.{name}"
+        for place, model in SECTIONS.items()
+        for name, field in model.model_json_schema()["properties"].items()
+        if not field.get("description")
+    ]

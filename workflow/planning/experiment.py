@@ -36,11 +36,11 @@ def _mapping(value_type: Any) -> Any:
 class Dataset(Section):
     """A data set and how its images are augmented, embedded, searched and classified."""
 
-    data: Data
-    augment: Augment = Augment()
-    model: Model = Model()
-    features: Features = Features()
-    neighbors: NeighborSearch = NeighborSearch()
+    data: Data = Field(description="where its images come from")
+    augment: Augment = Field(Augment(), description="of training images")
+    model: Model = Field(Model(), description="the classifier")
+    features: Features = Field(Features(), description="the space that neighbors are searched in")
+    neighbors: NeighborSearch = Field(NeighborSearch(), description="the search")
     recipes: dict[Name, Name] = Field(
         default_factory=dict, description="which recipe stands in for another on this data set"
     )
@@ -59,8 +59,8 @@ class Dataset(Section):
 class Resources(Section):
     """What a stage's job asks the scheduler for; changing it reruns nothing."""
 
-    threads: Count = 1
-    mem_mb: Count = 4000
+    threads: Count = Field(1, description="CPU threads")
+    mem_mb: Count = Field(4000, description="memory, in MB")
     runtime: Count = Field(60, description="minutes")
     gpu: int = Field(0, ge=0, le=1, description="1: the job computes on a GPU of its own; 0: on the CPU")
 
@@ -69,22 +69,26 @@ class Experiment(Section):
     """A whole experiment file."""
 
     experiment: Name = Field(description="its name; the tables go to results/tables/<name>/, with overlays below it")
-    title: str = ""
+    title: str = Field("", description="printed with the tables; default: its name")
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
-    seeds: list[Seed] = Field(default=[0], min_length=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seeds: list[Seed] = Field(default=[0], min_length=1, description="every run is trained once with each")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
     jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")
-    datasets: dict[Name, Dataset] = Field(min_length=1)
-    recipes: dict[Name, Recipe]
-    methods: _mapping(dict[MethodName, dict[str, Any]]) = Field(default_factory=dict)  # type: ignore[valid-type]
-    attacks: dict[Name, Attack] = Field(min_length=1)
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="data sets that tables may name")
+    recipes: dict[Name, Recipe] = Field(description="optimizer, schedule and inner attack, by the names methods use")
+    methods: _mapping(dict[MethodName, dict[str, Any]]) = Field(  # type: ignore[valid-type]
+        default_factory=dict, description="methods of your own, and what differs in those of the presets"
+    )
+    attacks: dict[Name, Attack] = Field(min_length=1, description="attacks that tables may name")
     separate_attacks: list[str] = Field(
         default=["autoattack", "autoattack_torchattacks"], description="kinds of attacks that are jobs of their own"
     )
-    monitor: Monitor = Monitor()
-    tables: dict[Name, Table] = Field(min_length=1)
-    resources: dict[str, Resources] = Field(default_factory=dict)
+    monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")
+    tables: dict[Name, Table] = Field(min_length=1, description="what is asked for: no run is made for no table")
+    resources: dict[str, Resources] = Field(
+        default_factory=dict, description="what jobs ask of the scheduler, by kind of job"
+    )
     _variant: str = PrivateAttr("")
 
     @property

@@ -24,14 +24,14 @@ class Attack(Section):
 
     ADDED: ClassVar = {"subset": "first"}
     REMOVED: ClassVar = {"bounded": True}
-    kind: Name
+    kind: Name = Field(description="a file of stages/attack/attacks, by name")
     label: str = Field("", description="the column's head; default: the attack's key in capitals")
-    norm: Norm = "linf"
-    epsilon: NonNegative = 8 / 255
-    options: dict[str, Any] = Field(default_factory=dict)
+    norm: Norm = Field("linf", description="of the ball")
+    epsilon: NonNegative = Field(8 / 255, description="radius of the ball; pixels are in [0, 1]")
+    options: dict[str, Any] = Field(default_factory=dict, description="the settings of its kind")
     images: Count | None = Field(None, description="attack this many test images; default: all")
     subset: Subset = "stratified"
-    batch_size: Count = 256
+    batch_size: Count = Field(256, description="images attacked at a time; random starts are drawn batch by batch")
 
     @field_validator("kind")
     @classmethod

@@ -59,7 +59,7 @@ class Data(Section):
     test_images: Count | None = Field(
         None, description="keep this many test images, classes in proportion; default: all"
     )
-    subset_seed: Seed = 0
+    subset_seed: Seed = Field(0, description="of the draw of train_images and test_images")
 
     @model_validator(mode="before")
     @classmethod
@@ -131,13 +131,15 @@ class Augment(Section):
     padding: Annotated[int, BeforeValidator(parse_whole), Field(ge=0, le=512)] = Field(
         4, description="zero pixels added on each side before a crop of the original size"
     )
-    flip: bool = True
+    flip: bool = Field(True, description="half of the images are mirrored left to right")
 
 
 class Model(Section):
     """The classifier."""
 
-    backbone: Literal["resnet18", "preact_resnet18"] = "resnet18"
+    backbone: Literal["resnet18", "preact_resnet18"] = Field(
+        "resnet18", description="a stem of 3x3 and stride 1; batch norm after the convolutions, or before them"
+    )
     width: Count = Field(64, description="channels of the first stage; 64 is ResNet-18")
     mean: Statistics = Field((0.0, 0.0, 0.0), description="of the pixels, which are in [0, 1], a channel each")
-    std: Deviations = (1.0, 1.0, 1.0)
+    std: Deviations = Field((1.0, 1.0, 1.0), description="of the pixels, a channel each")

@@ -26,7 +26,7 @@ class Lsp(StructureChoice):
 
     ADDED: ClassVar = {**StructureChoice.ADDED, "logits": "plain", "forward_order": "anchors_first"}
     weight: NonNegative = Field(1.0, description="lambda")
-    discrepancy: Literal["mse", "l2", "l1", "cosine", "kl"] = "mse"
+    discrepancy: Literal["mse", "l2", "l1", "cosine", "kl"] = Field("mse", description="D of Eq. 4, or one of Table 4")
     reduction: Literal["mean", "sum", "batch_sum"] = Field(
         "sum", description="over m: mean or sum, then the mean over the batch; batch_sum: sum over m and batch"
     )
@@ -35,7 +35,7 @@ class Lsp(StructureChoice):
         description="what Q_x is measured on: f(x); f(x) with mean 0 and variance 1 over its classes; or each class"
         " with mean 0 and variance 1 over the batch's anchors and neighbors",
     )
-    augment_neighbors: bool = True
+    augment_neighbors: bool = Field(True, description="neighbors get a crop and flip of their own")
     stop_gradient: bool = Field(False, description="no gradient through the neighbors' logits")
     forward_order: Literal["anchors_first", "neighbors_first"] = Field(
         "anchors_first",
@@ -47,7 +47,7 @@ class Monitor(Section):
     """What every run's history measures, whatever it optimizes."""
 
     ADDED: ClassVar = {"subset": "first", "training_batches": 0}
-    structure: StructureChoice = StructureChoice()
+    structure: StructureChoice = Field(StructureChoice(), description="whose LSP loss is measured")
     anchors: Count = Field(
         1024, description="fixed training anchors on which the LSP loss is measured at each epoch's end"
     )
@@ -67,10 +67,10 @@ class Method(Section):
 
     ADDED: ClassVar = {"hold_out": False}
     title: str = Field("", description="the name shown in tables; default: the method's key in capitals")
-    augmentation: Plugin = Plugin(name="none")
-    objective: Plugin = Plugin(name="ce")
-    lsp: Lsp | None = None
-    recipe: Name = "standard"
+    augmentation: Plugin = Field(Plugin(name="none"), description="of the batch, after crop and flip")
+    objective: Plugin = Field(Plugin(name="ce"), description="the loss without the LSP term")
+    lsp: Lsp | None = Field(None, description="the LSP term (Eq. 7); null: none")
+    recipe: Name = Field("standard", description="which of `recipes` it is trained by")
     helper: Name | None = Field(None, description="the method whose checkpoint an objective needs as its helper net")
     hold_out: bool = Field(
         False,

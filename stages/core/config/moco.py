@@ -74,7 +74,7 @@ class Features(Section):
     source: Literal["moco", "official", "pixels"] = Field(
         "moco", description="trained here, MoCo's authors' ImageNet checkpoint, or the pixels themselves (a control)"
     )
-    moco: Moco = Moco()
+    moco: Moco = Field(Moco(), description="how MoCo is trained")
     checkpoint: str | None = Field(None, description="official: path of the MoCo v2 ResNet-50 checkpoint (.pth.tar)")
     embedding: Literal["head", "backbone"] = Field("head", description="L2-normalized head output, or pooled features")
     batch_size: Count = Field(512, description="images embedded at a time")

@@ -51,7 +51,9 @@ class InnerAttack(Section):
 class Schedule(Section):
     """The learning rate over time."""
 
-    kind: Literal["multistep", "onecycle", "cosine", "constant"] = "multistep"
+    kind: Literal["multistep", "onecycle", "cosine", "constant"] = Field(
+        "multistep", description="how the learning rate goes from lr on"
+    )
     milestones: tuple[Count, ...] = Field(
         (75, 90), description="multistep: epochs after which lr is multiplied by gamma"
     )
@@ -76,8 +78,8 @@ class Recipe(Section):
     momentum: BelowOne = Field(0.9, description="of SGD; onecycle cycles it between 0.85 and 0.95 instead")
     nesterov: bool = Field(False, description="Nesterov's momentum")
     weight_decay: Fraction01 = Field(2e-4, description="of SGD, on every parameter")
-    schedule: Schedule = Schedule()
-    attack: InnerAttack = InnerAttack()
+    schedule: Schedule = Field(Schedule(), description="of the learning rate")
+    attack: InnerAttack = Field(InnerAttack(), description="PGD of adversarial objectives, selection and monitor")
     selection: Literal["last", "best_robust"] = Field(
         "last",
         description="best_robust: adversarial objectives keep the epoch with the best PGD accuracy on held-out images",

@@ -44,7 +44,7 @@ Values = Annotated[list[Any] | dict[str, Any], BeforeValidator(_values)]
 class Table(Section):
     """A table of methods by attacks, or the figure of losses over epochs."""
 
-    kind: Literal["table", "losses"] = "table"
+    kind: Literal["table", "losses"] = Field("table", description="losses: a figure of both losses while training")
     paper: Annotated[int, Field(ge=1, le=7)] | None = Field(
         None, description="the table of the paper whose numbers stand beside ours, where `datasets.*.paper` names a set"
     )
