@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.images.perturb import PerExampleLoss, evaluating, perturb
+from stages.core.images.pixels import over_pixels
 from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
@@ -31,7 +32,7 @@ def best_of_restarts(
         x_adv = perturb(model, images, per_example_loss, threat, search, generator)
         fooled, loss = _fooled_and_loss(model, x_adv, labels, per_example_loss)
         better = (fooled & ~best_fooled) | ((fooled == best_fooled) & (loss > best_loss))
-        best = torch.where(better.view(-1, 1, 1, 1), x_adv, best)
+        best = torch.where(over_pixels(better), x_adv, best)
         best_fooled, best_loss = best_fooled | fooled, torch.where(better, loss, best_loss)
     return best
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from stages.attack.margin import margin
 from stages.core.config.quantities import Count, NonNegative, Positive
 from stages.core.images.perturb import evaluating, without_parameter_gradients
+from stages.core.images.pixels import over_pixels
 from stages.core.images.threat import Threat
 
 UNBOUNDED = True
@@ -53,7 +54,7 @@ def cw(
             size = (x_adv - images).square().flatten(1).sum(dim=1)
             better = ((lead > 0) & (lead >= kappa) & (size < best_size)).detach()
             best_size = torch.where(better, size.detach(), best_size)
-            best = torch.where(better.view(-1, 1, 1, 1), x_adv.detach(), best)
+            best = torch.where(over_pixels(better), x_adv.detach(), best)
             if step < steps:
                 cost = size + c * (-lead).clamp_min(-kappa)
                 (w.grad,) = torch.autograd.grad(cost.sum(), w)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from stages.core.images.pixels import over_pixels
+
 CROP_ATTEMPTS = 10
 FLIP_PROBABILITY = 0.5
 LUMA = (0.2989, 0.587, 0.114)
@@ -35,7 +37,7 @@ def crop_flip(images: Tensor, generator: Generator, *, padding: int, flip: bool)
 def horizontal_flip(images: Tensor, generator: Generator, *, probability: float = FLIP_PROBABILITY) -> Tensor:
     """Each image mirrored left to right with the given probability."""
     mirrored = _bernoulli(images, generator, probability).to(images.device)
-    return torch.where(_over_pixels(mirrored), images.flip(3), images)
+    return torch.where(over_pixels(mirrored), images.flip(3), images)
 
 
 def random_resized_crop(
@@ -118,7 +120,7 @@ def color_jitter(
 
 def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
     """Images times factors (B,), cut to [0, 1]."""
-    return (images * _over_pixels(factors)).clamp(0.0, 1.0)
+    return (images * over_pixels(factors)).clamp(0.0, 1.0)
 
 
 def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
     chroma = value - images.amin(dim=1)
     safe = torch.where(chroma > 0, chroma, 1.0)
     sectors = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], dim=1)
-    hue = sectors.gather(1, lead.unsqueeze(1)) + 6 * _over_pixels(shifts)
+    hue = sectors.gather(1, lead.unsqueeze(1)) + 6 * over_pixels(shifts)
     offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
     turn = (hue + offsets).remainder(6)
     fall = torch.minimum(turn, 4 - turn).clamp(0.0, 1.0)
@@ -156,7 +158,7 @@ ADJUSTMENTS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 def grayscale(images: Tensor, generator: Generator, *, probability: float) -> Tensor:
     """Each image made gray, in three equal channels, with the given probability."""
     gray = _bernoulli(images, generator, probability).to(images.device)
-    return torch.where(_over_pixels(gray), luminance(images), images)
+    return torch.where(over_pixels(gray), luminance(images), images)
 
 
 def gaussian_blur(
@@ -196,7 +198,7 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def _blend(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:
-    share = _over_pixels(factors)
+    share = over_pixels(factors)
     return (share * images + (1 - share) * others).clamp(0.0, 1.0)
 
 
@@ -211,7 +213,3 @@ def _sampled(start: Tensor, length: Tensor, size: int) -> Tensor:
 def _bernoulli(images: Tensor, generator: Generator, probability: float) -> Tensor:
     """(B,) bool on the generator's device, True with the given probability."""
     return torch.rand(len(images), generator=generator, device=generator.device) < probability
-
-
-def _over_pixels(per_image: Tensor) -> Tensor:
-    return per_image.view(-1, 1, 1, 1)

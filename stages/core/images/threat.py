@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stages.core.images.pixels import over_pixels
+
 Norm = Literal["linf", "l2"]
 
 _TINY = 1e-12
@@ -25,14 +27,14 @@ class Threat:
             perturbation = perturbation.clamp(-self.epsilon, self.epsilon)
         else:
             scale = (self.epsilon / per_image_l2(perturbation).clamp_min(_TINY)).clamp_max(1.0)
-            perturbation = perturbation * _over_pixels(scale)
+            perturbation = perturbation * over_pixels(scale)
         return (images + perturbation).clamp(0.0, 1.0)
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """The direction of size 1 that ascends the most: the sign for L-inf, the unit gradient for L2."""
         if self.norm == "linf":
             return gradient.sign()
-        return gradient / _over_pixels(per_image_l2(gradient).clamp_min(_TINY))
+        return gradient / over_pixels(per_image_l2(gradient).clamp_min(_TINY))
 
     def random_point(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """A point of ball and box for each image, by noise that is uniform in the ball.
@@ -44,7 +46,7 @@ class Threat:
         else:
             direction = standard_normal(images, generator)
             radius = self.epsilon * _uniform(images.shape[:1], images, generator)
-            noise = direction * _over_pixels(radius / per_image_l2(direction).clamp_min(_TINY))
+            noise = direction * over_pixels(radius / per_image_l2(direction).clamp_min(_TINY))
         return self.project(images, images + noise)
 
     def size(self, images: Tensor, x_adv: Tensor) -> Tensor:
@@ -65,10 +67,6 @@ def per_image_linf(perturbation: Tensor) -> Tensor:
 def standard_normal(images: Tensor, generator: torch.Generator) -> Tensor:
     """Noise N(0, 1) of the images' shape, drawn on the generator's own device, as all noise here is."""
     return torch.randn(images.shape, generator=generator, device=generator.device).to(images)
-
-
-def _over_pixels(per_image: Tensor) -> Tensor:
-    return per_image.view(-1, 1, 1, 1)
 
 
 def _uniform(shape: torch.Size, images: Tensor, generator: torch.Generator) -> Tensor:
