@@ -17,7 +17,7 @@ $(VENV)/.installed: envs/requirements.txt envs/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] in ((3, 11), (3, 12)) else f"Python 3.11 or 3.12 is needed; $(PYTHON) is {sys.version.split()[0]} (set PYTHON=...)")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/bootstrap.txt
-	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes envs/requirements.txt
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV)/bin/uv pip sync --quiet --require-hashes --compile-bytecode envs/requirements.txt
 	@touch $@
 
 env: $(VENV)/.installed ## create .venv from the hashed lock
