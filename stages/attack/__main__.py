@@ -72,7 +72,7 @@ def run(job: Job, settings: AttackSettings, saved: Path) -> None:
                 log_line(
                     f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s"
                 )
-            write_outcomes(job.outputs["outcomes"], pa.concat_tables(tables))
+            write_outcomes(job.outputs["outcomes"], pa.concat_tables(tables, promote_options="default"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One attack on a classifier and a test set: batch by batch, each batch audited.
+"""One attack on a classifier and a test set: batch by batch, each batch audited, or all at once with a judge.
 
 A signal cuts the batch in flight, which may take minutes; finished batches are kept (stages/attack/state.py). Random
 starts come from a CPU generator seeded by (seed, attack id, place of the batch's first image among those attacked): the
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
+from stages.attack.evaluation import Evaluation
 from stages.attack.state import Finished
-from stages.core.artifacts import OUTCOME_SCHEMA, ImageSet
+from stages.core.artifacts import OUTCOME_DETAILS, OUTCOME_SCHEMA, ImageSet
 from stages.core.config.attacks import Attack
-from stages.core.config.plugins import module_name
+from stages.core.config.plugins import declares, module_name
 from stages.core.errors import ArtifactError
 from stages.core.files import digest
 from stages.core.images.perturb import evaluating, without_parameter_gradients
@@ -44,36 +45,89 @@ def evaluate(
 ) -> tuple[pa.Table, Facts]:
     """Outcomes (OUTCOME_SCHEMA) of an attack on the test images that its `images` and `subset` name, summed up.
 
-    model: on `device`; it is left as it was found. name: the attack's id. finished: batches that are not attacked
-    again, to which the others are added. Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
+    model: on `device`; it is left as it was found. name: the attack's id. finished: what an earlier attempt did, which
+    is not done again and to which the rest is added. An attack that declares ALL_AT_ONCE gets all images and a judge
+    (`stages.attack.evaluation`), and its outcomes have the columns of OUTCOME_DETAILS too.
+    Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
     Raises AuditError if the attack breaks its bounds or the model.
     """
     finished = Finished() if finished is None else finished
+    chosen = measured_images(test.labels, attack.images, attack.subset)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    by_batch = not declares("attacks", attack.kind, "ALL_AT_ONCE")
+    run = _batch_by_batch if by_batch else _all_at_once
+    with evaluating(model), without_parameter_gradients(model):
+        table = run(model, name, attack, test, chosen, seed, device, finished, between_batches)
+    require_unchanged(model, state, name)
+    return table, {"seconds": round(finished.seconds, 3), **summary(table)}
+
+
+def _batch_by_batch(
+    model: nn.Module,
+    name: str,
+    attack: Attack,
+    test: ImageSet,
+    chosen: Tensor,
+    seed: int,
+    device: torch.device,
+    finished: Finished,
+    between_batches: Callable[[], None],
+) -> pa.Table:
     function = attack_function(attack.kind)
     threat = Threat(attack.norm, attack.epsilon)
-    chosen = measured_images(test.labels, attack.images, attack.subset)
     batches = dict(zip(range(0, len(chosen), attack.batch_size), chosen.split(attack.batch_size), strict=True))
     left = {place: indices for place, indices in batches.items() if place not in finished.batches}
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    with evaluating(model), without_parameter_gradients(model):
-        for place, indices in progress(left.items(), f"attack {name}", len(left)):
-            started = time.monotonic()
-            images = to_unit(test.images[indices].to(device))
-            labels = test.labels[indices].to(device)
-            generator = torch.Generator().manual_seed(stream_seed(seed, name, place))
-            require_eval_mode(model, name)
-            x_adv = function(model, images, labels, threat, generator, **attack.options)
-            require_eval_mode(model, name)
-            verdicts = audit(model, name, attack, images, x_adv, labels, indices)
-            with uninterrupted():
-                finished.add(place, verdicts, time.monotonic() - started)
-            between_batches()
-    require_unchanged(model, state, name)
+    for place, indices in progress(left.items(), f"attack {name}", len(left)):
+        started = time.monotonic()
+        images = to_unit(test.images[indices].to(device))
+        labels = test.labels[indices].to(device)
+        generator = torch.Generator().manual_seed(stream_seed(seed, name, place))
+        require_eval_mode(model, name)
+        x_adv = function(model, images, labels, threat, generator, **attack.options)
+        require_eval_mode(model, name)
+        verdicts = audit(model, name, attack, images, x_adv, labels, indices)
+        with uninterrupted():
+            finished.add(place, verdicts, time.monotonic() - started)
+        between_batches()
     parts = [
         outcomes(name, indices, test.labels[indices], finished.batches[place]) for place, indices in batches.items()
     ]
-    table = pa.concat_tables(parts)
-    return table, {"seconds": round(finished.seconds, 3), **summary(table)}
+    return pa.concat_tables(parts)
+
+
+def _all_at_once(
+    model: nn.Module,
+    name: str,
+    attack: Attack,
+    test: ImageSet,
+    chosen: Tensor,
+    seed: int,
+    device: torch.device,
+    finished: Finished,
+    between_batches: Callable[[], None],
+) -> pa.Table:
+    images, labels = to_unit(test.images[chosen].to(device)), test.labels[chosen].to(device)
+    spent, started, record = finished.seconds, time.monotonic(), finished.whole
+
+    def save_if_due() -> None:
+        finished.seconds = spent + time.monotonic() - started
+        between_batches()
+
+    evaluation = Evaluation(model, name, attack, images, labels, chosen, seed, record, save_if_due)
+    function = attack_function(attack.kind)
+    function(model, images, labels, Threat(attack.norm, attack.epsilon), evaluation, **attack.options)
+    require_eval_mode(model, name)
+    finished.seconds = spent + time.monotonic() - started
+    table = outcomes(name, chosen, test.labels[chosen], evaluation.verdicts)
+    details = {
+        "broken_by": [by or None for by in record.broken_by],
+        "iteration": [at if by else None for by, at in zip(record.broken_by, record.iteration.tolist(), strict=True)],
+        "forwards": record.forwards.tolist(),
+        "backwards": record.backwards.tolist(),
+    }
+    for column in OUTCOME_DETAILS:
+        table = table.append_column(column, pa.array(details[column.name], column.type))
+    return table
 
 
 def attack_function(kind: str) -> AttackFunction:

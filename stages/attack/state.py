@@ -6,16 +6,21 @@ from pathlib import Path
 import torch
 
 from stages.attack.audit import Verdicts
+from stages.attack.evaluation import Record
 from stages.core.job.progress import log_line
 from stages.core.job.resume import load_state, save_state
 
 
 @dataclass
 class Finished:
-    """An attack's finished batches, {place of the first image among those attacked: verdicts}, and their seconds."""
+    """An attack's finished batches, {place of the first image among those attacked: verdicts}, and their seconds.
+
+    whole: the record of an attack on all images at once, which has no batches.
+    """
 
     batches: dict[int, Verdicts] = field(default_factory=dict)
     seconds: float = 0.0
+    whole: Record = field(default_factory=Record)
 
     def add(self, place: int, verdicts: Verdicts, seconds: float) -> None:
         """Take in a batch."""
@@ -35,7 +40,9 @@ class AttackState:
     @property
     def place(self) -> str:
         """How far the job is, in words."""
-        return f"after {sum(len(finished.batches) for finished in self.attacks.values())} batches"
+        done = f"after {sum(len(finished.batches) for finished in self.attacks.values())} batches"
+        wholes = [whole for finished in self.attacks.values() if (whole := finished.whole).verdicts is not None]
+        return done + "".join(f" and {sum(map(bool, whole.broken_by))} points broken at once" for whole in wholes)
 
     def save(self, path: Path, key: str) -> None:
         """Write the state whole or not at all; `key` names the job it belongs to."""
@@ -43,6 +50,7 @@ class AttackState:
             name: {
                 "batches": {place: vars(verdicts) for place, verdicts in finished.batches.items()},
                 "seconds": finished.seconds,
+                "whole": finished.whole.saved(),
             }
             for name, finished in self.attacks.items()
         }
@@ -55,5 +63,5 @@ class AttackState:
             return
         for name, finished in record["attacks"].items():
             batches = {place: Verdicts(**verdicts) for place, verdicts in finished["batches"].items()}
-            self.attacks[name] = Finished(batches, finished["seconds"])
+            self.attacks[name] = Finished(batches, finished["seconds"], Record.revived(finished["whole"]))
         log_line(f"resumed {self.place}")

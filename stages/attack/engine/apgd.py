@@ -106,6 +106,8 @@ class APGD:
         state["best"] = torch.where(over_pixels(better), step, state["best"])
         state["best_gradient"] = torch.where(over_pixels(better), gradient, state["best_gradient"])
         state["best_loss"] = torch.where(better, loss, state["best_loss"])
+        if iteration == self.iterations - 1:
+            state["found"] = torch.where(over_pixels(state["fooled"]), state["found"], state["best"])
         state["rises"] = state["rises"] + (loss > state["last_loss"])
         state["x"], state["before"], state["gradient"], state["last_loss"] = step, x, gradient, loss
         window = checkpoints(self.iterations).get(iteration)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from stages.attack.engine.points import Attack, Points, State
+from stages.core.job.interrupt import uninterrupted
 
 MOST_BETWEEN_LOOKS = 10  # iterations
 LOOKS_A_DOUBLING = 4
@@ -44,11 +45,10 @@ class Progress:
     state: State = field(default_factory=dict)
 
     @classmethod
-    def at_start(cls, correct: Tensor) -> "Progress":
-        """Before the first attack. correct: (n,) which points are classified correctly; the others are not attacked."""
-        left = correct.nonzero().flatten().cpu()
-        none = torch.zeros(len(correct), dtype=torch.int64)
-        return cls(left, left, left[:0], none, none.clone())
+    def at_start(cls, places: Tensor, forwards: Tensor, backwards: Tensor | None = None) -> "Progress":
+        """Before the first attack on the points at `places` (k,), ascending; counts go on from the given ones (n,)."""
+        backwards = forwards if backwards is None else backwards
+        return cls(places, places, places[:0], forwards.clone(), backwards.clone())
 
     def record(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -73,73 +73,68 @@ def attack_all(
         attack = attacks[progress.attack]
         while len(progress.wave) or len(progress.waiting):
             if not len(progress.wave):
-                _next_wave(points, progress, attack, batch_size)
-                _judge_found(progress, attack, judge)
+                _begin_wave(points, progress, attack, judge, batch_size)
             while len(progress.wave) and progress.iteration < attack.iterations:
-                stop = next_look(progress.iteration, attack.iterations)
-                _iterate(points, progress, attack, range(progress.iteration, stop), batch_size)
-                _judge_found(progress, attack, judge)
+                _iterate(points, progress, attack, judge, batch_size)
                 after_look()
-            _judge(progress, torch.ones(len(progress.wave), dtype=torch.bool), attack, judge)
-            progress.wave, progress.state = progress.wave[:0], {}
-        progress.attack, progress.waiting = progress.attack + 1, progress.left
+            with uninterrupted():
+                progress.wave, progress.state = progress.wave[:0], {}
+        with uninterrupted():
+            progress.attack, progress.waiting = progress.attack + 1, progress.left
 
 
-def _next_wave(points: Points, progress: Progress, attack: Attack, batch_size: int) -> None:
+def _begin_wave(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
     """Let the next of the waiting points begin."""
     size = max(WAVE, batch_size)
-    progress.wave, progress.waiting = progress.waiting[:size], progress.waiting[size:]
-    progress.state = _joined([attack.begin(points.at(part)) for part in _parts(progress.wave, points, batch_size)])
-    progress.iteration = 0
-    _count(progress, attack.start_passes, 1)
+    wave = progress.waiting[:size]
+    parts = wave.to(points.images.device).split(batch_size)
+    state = _joined([attack.begin(points.at(part)) for part in parts])
+    with uninterrupted():
+        progress.wave, progress.waiting = wave, progress.waiting[size:]
+        _take_in(progress, state, attack, judge, 0, attack.start_passes)
 
 
-def _iterate(points: Points, progress: Progress, attack: Attack, iterations: range, batch_size: int) -> None:
-    """Take the wave through some iterations, batch by batch."""
-    states, start = [], 0
-    for part in _parts(progress.wave, points, batch_size):
-        state = {name: value[start : start + len(part)] for name, value in progress.state.items()}
+def _iterate(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
+    """Take the wave to the next look."""
+    stop = next_look(progress.iteration, attack.iterations)
+    parts = progress.wave.to(points.images.device).split(batch_size)
+    states: list[State] = [{} for _ in parts]
+    for name, value in progress.state.items():
+        for state, rows in zip(states, value.split(batch_size), strict=True):
+            state[name] = rows
+    for state, part in zip(states, parts, strict=True):
         batch = points.at(part)
-        for iteration in iterations:
+        for iteration in range(progress.iteration, stop):
             attack.advance(batch, state, iteration)
-        states.append(state)
-        start += len(part)
-    progress.state = _joined(states)
-    progress.iteration = iterations.stop
-    _count(progress, attack.passes, len(iterations))
+    forwards, backwards = attack.passes
+    done = stop - progress.iteration
+    with uninterrupted():
+        _take_in(progress, _joined(states), attack, judge, stop, (forwards * done, backwards * done))
 
 
-def _judge_found(progress: Progress, attack: Attack, judge: Judge) -> None:
-    """Judge what the search found since the last look: the one moment at which the host waits for the device."""
-    _judge(progress, progress.state["fooled"].cpu(), attack, judge)
-
-
-def _judge(progress: Progress, candidates: Tensor, attack: Attack, judge: Judge) -> None:
-    """Judge what is found for some of the wave; the broken ones leave it, the others search on."""
-    if not bool(candidates.any()):
-        return
-    found = progress.state["found"]
-    broken = candidates.clone()
-    at = candidates.nonzero().flatten()
-    broken[at] = judge(progress.wave[at], found[at.to(found.device)], attack.name, progress.iteration)
-    progress.state["fooled"] = torch.zeros_like(progress.state["fooled"])
-    if bool(broken.any()):
-        stay = (~broken).nonzero().flatten()
-        progress.left = progress.left[~torch.isin(progress.left, progress.wave[broken])]
-        progress.wave = progress.wave[stay]
-        progress.state = {name: value[stay.to(value.device)] for name, value in progress.state.items()}
-
-
-def _parts(wave: Tensor, points: Points, batch_size: int) -> list[Tensor]:
-    """The wave's places, batch by batch, on the points' device."""
-    return list(wave.to(points.images.device).split(batch_size))
-
-
-def _joined(states: list[State]) -> State:
+def _joined(states: Sequence[State]) -> State:
     """The state of all batches."""
-    return states[0] if len(states) == 1 else {name: torch.cat([s[name] for s in states]) for name in states[0]}
+    return states[0] if len(states) == 1 else {name: torch.cat([part[name] for part in states]) for name in states[0]}
 
 
-def _count(progress: Progress, passes: tuple[int, int], times: int) -> None:
-    progress.forwards[progress.wave] += passes[0] * times
-    progress.backwards[progress.wave] += passes[1] * times
+def _take_in(
+    progress: Progress, state: State, attack: Attack, judge: Judge, iteration: int, passes: tuple[int, int]
+) -> None:
+    """Let the wave stand at `iteration`, judge what its search found since the last look, and let the broken leave.
+
+    At its end the best image of every point is judged. This is the one moment at which the host waits for the device.
+    """
+    progress.state, progress.iteration = state, iteration
+    progress.forwards[progress.wave] += passes[0]
+    progress.backwards[progress.wave] += passes[1]
+    candidates = torch.ones_like(state["fooled"]) if iteration == attack.iterations else state["fooled"]
+    places = candidates.nonzero().flatten()
+    if not len(places):
+        return
+    broken = torch.zeros(len(progress.wave), dtype=torch.bool)
+    broken[places.cpu()] = judge(progress.wave[places.cpu()], state["found"][places], attack.name, iteration)
+    stay = (~broken).nonzero().flatten()
+    progress.left = progress.left[~torch.isin(progress.left, progress.wave[broken])]
+    progress.wave = progress.wave[stay]
+    progress.state = {name: value[stay.to(value.device)] for name, value in state.items()}
+    progress.state["fooled"] = torch.zeros_like(progress.state["fooled"])

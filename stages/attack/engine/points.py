@@ -65,13 +65,27 @@ class Attack(Protocol):
 
     Its state holds one entry a point in every tensor. Two of them are read from outside: `found` (n, C, H, W), an image
     that the network gets wrong, where `fooled` (n,) says that there is one; else the best image so far.
-    forwards, backwards: passes through the network of the start, and of an iteration.
     """
 
-    name: str
-    iterations: int
-    start_passes: tuple[int, int]
-    passes: tuple[int, int]
+    @property
+    def name(self) -> str:
+        """What outcomes call it."""
+        ...
+
+    @property
+    def iterations(self) -> int:
+        """How many every point gets."""
+        ...
+
+    @property
+    def start_passes(self) -> tuple[int, int]:
+        """(forwards, backwards) of the start."""
+        ...
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        """(forwards, backwards) of an iteration."""
+        ...
 
     def begin(self, points: Points) -> State:
         """The state before the first iteration."""

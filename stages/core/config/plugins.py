@@ -27,6 +27,7 @@ POSITIONAL = {
     "augmentations": ("images", "labels", "generator"),
     "attacks": ("model", "images", "labels", "threat", "generator"),
 }
+ALL_AT_ONCE = ("model", "images", "labels", "threat", "evaluation")  # an attack that declares it
 
 
 class Plugin(BaseModel):
@@ -77,6 +78,8 @@ def _tree(kind: str, name: str) -> ast.Module:
 def settings_of(kind: str, name: str) -> dict[str, Setting]:
     """A component's settings by name, read from the keyword-only arguments of the function named like its file."""
     positional = () if kind == "sources" and is_bundled(name) else POSITIONAL[kind]
+    if kind == "attacks" and declares(kind, name, "ALL_AT_ONCE"):
+        positional = ALL_AT_ONCE
     return read_settings(_tree(kind, name), name.replace("-", "_"), positional, file_name(kind, name))
 
 

@@ -6,6 +6,7 @@ gradient. Logits differ from the model's by rounding, so a search may use the co
 
 import copy
 import operator
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from stages.core.errors import ConfigError
 from stages.core.job.progress import log_line
 
-_RECTIFIERS = {F.relu, torch.relu, "relu"}
-_SUMS = {operator.add, torch.add, "add"}
+M = TypeVar("M", bound=nn.Module)
+_RECTIFIERS: set[object] = {F.relu, torch.relu, "relu"}
+_SUMS: set[object] = {operator.add, torch.add, "add"}
 
 
 def folded(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -28,66 +30,76 @@ def folded(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
     """
     own = copy.deepcopy(model).eval().requires_grad_(False)
     try:
-        own = fx.symbolic_trace(own)
+        traced = fx.symbolic_trace(own)
     except Exception as error:  # whatever the model's own code raises where it meets a proxy
         if dtype != torch.float32:
             raise ConfigError(f"{dtype} needs a model that torch.fx can trace ({error}); use float32") from error
         log_line(f"the model is searched without folding: torch.fx cannot trace it ({error})")
-    else:
-        _fold_batch_norm(own)
-        _rectify_in_place(own)
-        if dtype != torch.float32:
-            _narrow(own, dtype)
-        own.recompile()
-    return own.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return own
+    _fold_batch_norm(traced)
+    _rectify_in_place(traced)
+    if dtype != torch.float32:
+        _narrow(traced, dtype)
+    traced.recompile()
+    return traced.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _modules(traced: fx.GraphModule, kind: type[nn.Module]) -> list[tuple[fx.Node, nn.Module]]:
+def _modules(traced: fx.GraphModule, kind: type[M]) -> dict[fx.Node, M]:
     """The graph's calls of modules of a kind, in order, but for modules that are called more than once."""
     calls = [node for node in traced.graph.nodes if node.op == "call_module"]
-    targets = [node.target for node in calls]
-    found = [(node, traced.get_submodule(node.target)) for node in calls if targets.count(node.target) == 1]
-    return [(node, module) for node, module in found if isinstance(module, kind)]
+    targets = [str(node.target) for node in calls]
+    once = {node: traced.get_submodule(str(node.target)) for node in calls if targets.count(str(node.target)) == 1}
+    return {node: module for node, module in once.items() if isinstance(module, kind)}
+
+
+def _before(node: fx.Node) -> fx.Node | None:
+    """The node whose output a node takes first, if no other takes it."""
+    before = node.args[0] if node.args else None
+    return before if isinstance(before, fx.Node) and len(before.users) == 1 else None
 
 
 def _fold_batch_norm(traced: fx.GraphModule) -> None:
     """Let each convolution do the batch norm that alone reads it."""
-    convolutions = dict(_modules(traced, nn.Conv2d))
-    for node, norm in _modules(traced, nn.BatchNorm2d):
-        before = node.args[0]
-        if before in convolutions and len(before.users) == 1 and norm.running_mean is not None:
-            traced.set_submodule(before.target, fuse_conv_bn_eval(convolutions[before], norm))
+    convolutions = _modules(traced, nn.Conv2d)
+    for node, norm in _modules(traced, nn.BatchNorm2d).items():
+        before = _before(node)
+        if before in convolutions and norm.running_mean is not None:
+            traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolutions[before], norm))
             node.replace_all_uses_with(before)
             traced.graph.erase_node(node)
 
 
 def _rectify_in_place(traced: fx.GraphModule) -> None:
     """Let a rectifier overwrite the output of a convolution or a sum that alone it reads; no gradient needs that."""
-    convolutions = [node for node, _ in _modules(traced, nn.Conv2d)]
-    rectifiers = [node for node, _ in _modules(traced, nn.ReLU)]
+    convolutions, modules = _modules(traced, nn.Conv2d), _modules(traced, nn.ReLU)
     for node in list(traced.graph.nodes):
-        if node in rectifiers or node.target in _RECTIFIERS:
-            before = node.args[0]
-            if len(before.users) == 1 and (before in convolutions or before.target in _SUMS):
-                with traced.graph.inserting_after(node):
-                    inplace = traced.graph.call_function(F.relu, (before,), {"inplace": True})
-                node.replace_all_uses_with(inplace)
-                traced.graph.erase_node(node)
+        before = _before(node)
+        if before is None or not (node in modules or _calls(node, _RECTIFIERS)):
+            continue
+        if before in convolutions or _calls(before, _SUMS):
+            with traced.graph.inserting_after(node):
+                inplace = traced.graph.call_function(F.relu, (before,), {"inplace": True})
+            node.replace_all_uses_with(inplace)
+            traced.graph.erase_node(node)
+
+
+def _calls(node: fx.Node, functions: set[object]) -> bool:
+    return node.op in ("call_function", "call_method") and node.target in functions
 
 
 def _narrow(traced: fx.GraphModule, dtype: torch.dtype) -> None:
     """Compute in `dtype` from the first convolution's output to the last one's."""
     nodes = list(traced.graph.nodes)
-    convolutions = [node for node, _ in _modules(traced, nn.Conv2d)]
-    first, last = nodes.index(convolutions[0]), nodes.index(convolutions[-1])
-    for node in nodes[first + 1 : last + 1]:
+    convolutions = list(_modules(traced, nn.Conv2d))
+    first, last = convolutions[0], convolutions[-1]
+    for node in nodes[nodes.index(first) + 1 : nodes.index(last) + 1]:
         if node.op == "call_module":
-            traced.get_submodule(node.target).to(dtype)
-    _insert_cast(traced, convolutions[0], dtype)
-    _insert_cast(traced, convolutions[-1], torch.float32)
+            traced.get_submodule(str(node.target)).to(dtype)
+    _cast(traced, first, dtype)
+    _cast(traced, last, torch.float32)
 
 
-def _insert_cast(traced: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
+def _cast(traced: fx.GraphModule, node: fx.Node, dtype: torch.dtype) -> None:
     with traced.graph.inserting_after(node):
         cast = traced.graph.call_method("to", (node, dtype))
     node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)

@@ -1,0 +1,110 @@
+"""AutoAttack (Croce & Hein, 2020) under L-infinity at its full budget, point by point: see `stages.attack.engine`.
+
+APGD-CE, APGD on the targeted DLR loss, targeted FAB (100 iterations each, 9 targets or K - 1 where they are fewer) and
+Square (5,000 queries), in this order. Against the official code, `autoattack`: a broken point leaves at once, random
+numbers belong to the image, Square draws a square for every point, and any number of classes from 2 will do. Below 4
+classes, where the targeted DLR loss is not defined, APGD ascends z_t - z_y: `apgd-margin-t`.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stages.attack.engine.apgd import APGD, cross_entropy, targeted_dlr, targeted_margin
+from stages.attack.engine.draws import Draws
+from stages.attack.engine.ensemble import Progress, attack_all
+from stages.attack.engine.fab import FAB
+from stages.attack.engine.points import Attack, Points
+from stages.attack.engine.square import Square
+from stages.attack.evaluation import Evaluation
+from stages.core.config.quantities import Fraction01
+from stages.core.images.threat import Threat
+from stages.core.job.progress import log_line
+from stages.core.models.folding import folded
+
+ALL_AT_ONCE = True
+NORMS = ("linf",)
+LEAST_CLASSES = 2
+TARGETS = 9
+LEAST_FOR_DLR = 4
+
+
+def autoattack_engine(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    evaluation: Evaluation,
+    *,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    rechecked: Fraction01 = 0.1,
+) -> None:
+    """Attack all images (n, C, H, W) in [0, 1] that the model gets right; what breaks is on the evaluation's record.
+
+    precision: of the search; every verdict is a float32 forward of the model itself. rechecked: under bfloat16 the
+    share of its survivors, drawn at random, that is attacked again in float32; if one of them breaks, all are.
+    """
+    record = evaluation.record
+    search = record.search
+    if not search:
+        places = evaluation.correct.nonzero().flatten() if threat.epsilon > 0 else torch.zeros(0, dtype=torch.int64)
+        search.update(phase="search", places=places, progress=Progress.at_start(places, record.forwards))
+    while True:
+        narrow = precision == "bfloat16" and search["phase"] == "search"
+        network = folded(model, torch.bfloat16 if narrow else torch.float32)
+        left = _search(model, network, images, labels, threat, evaluation)
+        if narrow:
+            chosen = Draws(evaluation.seed, "recheck").uniform(evaluation.indices[left], 0, 1)[:, 0] < rechecked
+            search.update(phase="recheck", places=left[chosen], others=left[~chosen])
+        elif search["phase"] == "recheck" and len(left) < len(search["places"]):
+            search.update(phase="widened", places=search["others"])
+        else:
+            return
+        log_line(f"attack {evaluation.name}: {search['phase']}: {len(search['places'])} survivors again in float32")
+        search["progress"] = Progress.at_start(search["places"], record.forwards, record.backwards)
+
+
+def _search(
+    model: nn.Module, network: nn.Module, images: Tensor, labels: Tensor, threat: Threat, evaluation: Evaluation
+) -> Tensor:
+    """Take the search that is on record to its end; the places that it leaves."""
+    record = evaluation.record
+    progress = record.search["progress"]
+    with torch.no_grad():
+        order = torch.cat([model(part) for part in images.split(evaluation.batch_size)]).argsort(dim=1, descending=True)
+    targets = order[order != labels.unsqueeze(1)].view(len(labels), -1)
+    points = Points(network, images, labels, evaluation.indices.to(images.device), targets, threat.epsilon)
+    attacks = ensemble(evaluation.seed, targets.shape[1] + 1)
+
+    def after_look() -> None:
+        attack = attacks[progress.attack]
+        where = f"{attack.name}, iteration {progress.iteration} of {attack.iterations}"
+        evaluation.say(where, *passes(progress, attacks))
+        evaluation.save_if_due()
+
+    attack_all(points, attacks, progress, evaluation.judge, evaluation.batch_size, after_look)
+    record.forwards, record.backwards = progress.forwards, progress.backwards
+    left: Tensor = progress.left
+    return left
+
+
+def ensemble(seed: int, classes: int) -> list[Attack]:
+    """The attacks in order, for a number of classes."""
+    targets = range(min(TARGETS, classes - 1))
+    name, loss = ("apgd-t", targeted_dlr) if classes >= LEAST_FOR_DLR else ("apgd-margin-t", targeted_margin)
+    return [
+        APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce")),
+        *(APGD(f"{name}/{rank + 1}", loss(rank), Draws(seed, f"apgd-t/{rank + 1}")) for rank in targets),
+        *(FAB(f"fab-t/{rank + 1}", rank) for rank in targets),
+        Square(Draws(seed, "square")),
+    ]
+
+
+def passes(progress: Progress, attacks: list[Attack]) -> tuple[float, float]:
+    """Passes through the network (made, still to make if no further point breaks); a backward counts twice."""
+    costs = [attack.iterations * (attack.passes[0] + 2 * attack.passes[1]) for attack in attacks]
+    made = float((progress.forwards + 2 * progress.backwards).sum())
+    later = sum(costs[progress.attack + 1 :]) * len(progress.left)
+    rest = 1 - progress.iteration / attacks[progress.attack].iterations
+    return made, later + costs[progress.attack] * (len(progress.waiting) + rest * len(progress.wave))
