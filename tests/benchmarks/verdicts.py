@@ -7,7 +7,6 @@ Once all are there, or with --collect, what they say is written to results/publi
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import torch
 
 from stages.core.files import atomic
-from tests.benchmarks.regimes import FOLDER, REGIMES, ROOT, Points, load, official
+from tests.benchmarks.regimes import REGIMES, ROOT, Points, load, official
 
 POINTS = 256
 BLOCK = 64

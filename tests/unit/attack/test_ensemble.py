@@ -1,0 +1,171 @@
+"""The ensemble: who leaves it and when; verdicts that hang on nothing but the point, through any interruption."""
+
+import contextlib
+import itertools
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from stages.attack.attacks import autoattack_engine
+from stages.attack.attacks.autoattack_engine import ensemble
+from stages.attack.engine import ensemble as engine
+from stages.attack.engine.apgd import APGD, checkpoints, cross_entropy
+from stages.attack.engine.draws import Draws
+from stages.attack.engine.ensemble import Progress, attack_all, next_look
+from stages.attack.engine.fab import FAB
+from stages.attack.engine.points import Attack
+from stages.attack.engine.square import Square
+from stages.core.artifacts import OUTCOME_DETAILS, read_outcomes
+from tests.unit.attack.attack_command import run
+from tests.unit.attack.test_engine import points_of
+
+SMALL = 30
+
+
+def short(seed: int, classes: int) -> list[Attack]:
+    """The ensemble with few iterations and two targets."""
+    found: list[Attack] = [APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce"), iterations=8)]
+    found += [FAB(f"fab-t/{rank + 1}", rank, iterations=6) for rank in range(2)]
+    return [*found, Square(Draws(seed, "square"), iterations=SMALL)]
+
+
+@pytest.fixture
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoattack_engine, "ensemble", short)
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {"aa": {"kind": "autoattack-engine", "epsilon": "1/255", **changes}}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = read_outcomes(folder / "outcomes.parquet").to_pylist()
+    return found
+
+
+def test_nothing_leaves_but_what_the_judge_calls_broken() -> None:
+    points = points_of(size=6, epsilon=0.05)
+    asked: list[int] = []
+
+    def lenient(places: Tensor, x_adv: Tensor, by: str, iteration: int) -> Tensor:
+        asked.extend(places.tolist())
+        return places == 2
+
+    places = torch.arange(6)
+    progress = Progress.at_start(places, torch.zeros(6, dtype=torch.int64))
+    attack_all(points, short(0, 10), progress, lenient, batch_size=4)
+    assert progress.left.tolist() == [0, 1, 3, 4, 5]
+    assert asked.count(2) == 1
+    assert all(asked.count(place) >= 4 for place in progress.left.tolist())
+    assert progress.forwards[0] == 1 + 8 + 2 * 12 + 1 + SMALL
+    assert progress.backwards[0] == 1 + 8 + 2 * 6
+    assert progress.forwards[2] <= 1 + 8
+
+
+def test_looks_are_frequent_at_first_and_never_far_apart() -> None:
+    looks = [0]
+    while looks[-1] < 100:
+        looks.append(next_look(looks[-1], 100))
+    assert looks[:8] == list(range(8))
+    assert looks[-1] == 100
+    assert max(b - a for a, b in itertools.pairwise(looks)) <= 10
+
+
+def test_the_step_size_is_looked_at_when_the_official_code_does() -> None:
+    counter, k, wanted = 0, 22, {}
+    for iteration in range(100):
+        counter += 1
+        if counter == k:
+            wanted[iteration] = k
+            counter, k = 0, max(k - 3, 6)
+    assert checkpoints(100) == wanted
+
+
+@pytest.mark.parametrize(("classes", "names"), [(2, 4), (3, 6), (4, 8), (10, 20), (200, 20)])
+def test_targets_are_nine_or_the_other_classes(classes: int, names: int) -> None:
+    found = [attack.name for attack in ensemble(0, classes)]
+    assert len(found) == len(set(found)) == names
+    assert found[0] == "apgd-ce"
+    assert found[-1] == "square"
+    assert found[1] == ("apgd-margin-t/1" if classes < 4 else "apgd-t/1")
+
+
+@pytest.mark.usefixtures("shortened")
+def test_verdicts_are_the_same_for_any_batch_size_and_among_any_others(folder: Path) -> None:
+    seen = []
+    for changes in ({"batch_size": 1}, {"batch_size": 3}, {"batch_size": 256}, {"images": 4, "subset": "first"}):
+        run(folder, settings(**changes))
+        seen.append(rows(folder))
+        for path in folder.glob("*.json"):
+            path.unlink()
+    for other in seen[1:]:
+        for one, two in zip(seen[0], other, strict=False):
+            assert one["robust"] == two["robust"]
+            assert one["broken_by"] == two["broken_by"]
+    robust = [row["robust"] for row in seen[0]]
+    assert 0 < sum(robust) < len(robust)
+    assert [row["broken_by"] is None for row in seen[0]] == robust
+
+
+@pytest.mark.usefixtures("shortened")
+def test_interrupted_at_any_look_and_resumed_equals_uninterrupted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine, "WAVE", 3)
+    run(folder, settings(batch_size=2))
+    whole = (folder / "outcomes.parquet").read_bytes()
+    iterate = engine._iterate
+    for stop in itertools.count(1):
+        (folder / "manifest.json").unlink()
+        count = 0
+
+        def counted(*words: Any, stop: int = stop) -> None:
+            nonlocal count
+            count += 1
+            iterate(*words)
+            if count == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(engine, "_iterate", counted)
+        with contextlib.suppress(SystemExit):
+            run(folder, settings(batch_size=2))
+            break
+        assert "interrupted by SIGTERM" in capsys.readouterr().err
+        monkeypatch.setattr(engine, "_iterate", iterate)
+        run(folder, settings(batch_size=2))
+        assert (folder / "outcomes.parquet").read_bytes() == whole
+    assert stop > 20
+
+
+@pytest.mark.usefixtures("shortened")
+def test_bfloat16_attacks_a_sample_again_and_all_where_one_breaks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(folder, settings())
+    exact = rows(folder)
+    (folder / "manifest.json").unlink()
+    capsys.readouterr()
+    folded = autoattack_engine.folded
+
+    def blind(model: Any, dtype: torch.dtype) -> Any:
+        """Under bfloat16 a network that finds nothing."""
+        return (
+            folded(model, dtype) if dtype == torch.float32 else folded(model, dtype).requires_grad_(False).apply(zero)
+        )
+
+    def zero(module: Any) -> None:
+        for parameter in module.parameters(recurse=False):
+            parameter.zero_()
+
+    monkeypatch.setattr(autoattack_engine, "folded", blind)
+    run(folder, settings(epsilon="1/255", options={"precision": "bfloat16", "rechecked": 0.5}))
+    said = capsys.readouterr().err
+    assert "recheck: " in said
+    assert "widened: " in said
+    assert [row["robust"] for row in rows(folder)] == [row["robust"] for row in exact]
+    assert read_outcomes(folder / "outcomes.parquet").schema.names[-4:] == OUTCOME_DETAILS.names

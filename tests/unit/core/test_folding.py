@@ -1,0 +1,93 @@
+"""A folded copy is the same function: batch norm in the convolutions, in float32 to rounding and in bfloat16 nearly."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stages.core.errors import ConfigError
+from stages.core.models import BACKBONES, Classifier
+from stages.core.models.folding import folded
+from tests.unit.drawing import seeded, weights_from
+
+
+def network(backbone: str) -> Classifier:
+    """A classifier whose batch norms all do something."""
+    with weights_from(0):
+        model = Classifier(backbone, width=4, classes=10, mean=(0.4, 0.4, 0.5), std=(0.2, 0.2, 0.3))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values, low, high in ((module.weight, 0.5, 1.5), (module.running_var, 0.5, 2), (module.bias, -1, 1)):
+                assert values is not None
+                values.data.uniform_(low, high, generator=seeded(1))
+            assert module.running_mean is not None
+            module.running_mean.normal_(generator=seeded(2))
+    return model.eval()
+
+
+def input_gradient(model: nn.Module, images: Tensor) -> Tensor:
+    images = images.clone().requires_grad_(True)
+    return torch.autograd.grad(model(images).logsumexp(dim=1).sum(), images)[0]
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_logits_and_gradients_are_the_models(backbone: str) -> None:
+    model, images = network(backbone), torch.rand(4, 3, 16, 16, generator=seeded(0))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    copy, narrow = folded(model), folded(model, torch.bfloat16)
+    with torch.no_grad():
+        logits = model(images)
+        torch.testing.assert_close(copy(images), logits, rtol=1e-4, atol=1e-5)
+        scale = logits.abs().max()
+        assert narrow(images).dtype == torch.float32
+        assert 0 < (narrow(images) - logits).abs().max() < 0.05 * scale
+    gradient = input_gradient(model, images)
+    torch.testing.assert_close(input_gradient(copy, images), gradient, rtol=1e-3, atol=1e-6)
+    cosine = torch.cosine_similarity(input_gradient(narrow, images).flatten(), gradient.flatten(), dim=0)
+    assert cosine > 0.99
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in copy.parameters())
+
+
+def test_every_batch_norm_behind_a_convolution_is_gone() -> None:
+    left = {name: sum(isinstance(m, nn.BatchNorm2d) for m in folded(network(name)).modules()) for name in BACKBONES}
+    calls = {
+        name: [str(node.target) for node in folded(network(name)).graph.nodes if "bn" in str(node.target)]  # type: ignore[union-attr, operator]
+        for name in BACKBONES
+    }
+    assert calls["resnet18"] == []
+    assert all("bn1" in target or target.endswith("bn") for target in calls["preact_resnet18"])
+    assert left["preact_resnet18"] > 0
+
+
+class Shared(nn.Module):
+    """One convolution before two batch norms; its output is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.first, self.second, self.relu = nn.BatchNorm2d(3), nn.BatchNorm2d(3), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(self.conv(x))
+        z = self.conv(y)
+        return (self.relu(z) + self.second(z) + self.relu(y)).flatten(1)
+
+
+class Untraceable(Shared):
+    """Its path hangs on the pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.sum() > 0 else -super().forward(x)
+
+
+def test_what_cannot_be_folded_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    images = torch.rand(4, 3, 8, 8, generator=seeded(0))
+    for kind in (Shared, Untraceable):
+        with weights_from(0):
+            model = kind()
+            model(images * 3)
+        model.eval()
+        torch.testing.assert_close(folded(model)(images), model(images), rtol=1e-4, atol=1e-5)
+    assert "torch.fx cannot trace" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="use float32"):
+        folded(Untraceable(), torch.bfloat16)
