@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check clean tables paper-cells status accept publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells status accept publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,10 @@ lint: env ## formatting, types, import contracts, workflow lint
 	@$(RUN) python -m workflow.generate.lint
 
 check: lint test ## what CI runs: the linters, then every test
+
+bench: env ## time the AutoAttack engine beside the official code (LSP_CIFAR10_JPEG names the images; under half an hour)
+	@$(RUN) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
+	@$(RUN) python -m tests.benchmarks.attacks
 
 clean: ## remove caches and builds; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

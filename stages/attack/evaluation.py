@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from stages.attack.audit import SCORE_BATCH, Verdicts, audit
 from stages.attack.engine.ensemble import Progress
@@ -103,10 +104,10 @@ class Evaluation:
         self._spoken = now
         left, images = int(self.verdicts.robust.sum()), len(self._labels)
         interval = binomtest(left, images).proportion_ci(method="wilson")
-        seconds = (now - self._started) * ahead / max(made - self._first_made, 1.0)
+        most = tqdm.format_interval((now - self._started) * ahead / max(made - self._first_made, 1.0))
         log_line(
             f"attack {self.name}: {where}: {left} of {images} points left, robust accuracy {100 * left / images:.2f} %"
-            f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}] so far; at most {seconds / 60:.0f} min to go"
+            f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}] so far; at most {most} to go"
         )
 
     @property

@@ -9,18 +9,24 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from stages.core.files import atomic
+from tests.benchmarks.engine import engine
 from tests.benchmarks.regimes import REGIMES, ROOT, Points, load, official
 
 POINTS = 256
 BLOCK = 64
 SEEDS = (0, 1)
 PARTS = ROOT / "results/verdicts"
-SIDES: dict[str, Callable[[Points, float, int], list[str]]] = {"official": official}
+SIDES: dict[str, Callable[[Points, float, int], list[str]]] = {
+    "official": official,
+    "float32": engine,
+    "bfloat16": partial(engine, precision="bfloat16"),
+}
 
 
 def main() -> None:

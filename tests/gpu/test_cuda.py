@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from stages.attack.engine.draws import Draws
 from stages.core.config.method import Method
 from stages.core.device import prepare
 from stages.core.images.perturb import perturb
@@ -13,6 +14,9 @@ from stages.core.models import Classifier
 from stages.train.batch import Augmented, Context, Targets
 from stages.train.compose import Neighborhood, method_loss
 from stages.train.training_set import RandomStreams
+from tests.benchmarks.engine import engine
+from tests.benchmarks.regimes import Points
+from tests.unit.drawing import seeded, weights_from
 
 pytestmark = [
     pytest.mark.gpu,
@@ -75,3 +79,23 @@ def test_streams_on_cuda_go_on_where_they_were_saved() -> None:
     drawn = torch.rand(5, generator=streams.attack, device=device)
     other.restore(state)
     assert torch.equal(drawn, torch.rand(5, generator=other.attack, device=device))
+
+
+def test_the_engines_verdicts_are_the_cpus() -> None:
+    with weights_from(0):
+        model = Classifier("resnet18", width=8, classes=10).eval().requires_grad_(False)
+    images = torch.rand(24, 3, 16, 16, generator=seeded(0))
+    with torch.no_grad():
+        labels = model(images).argmax(dim=1)
+    found = {}
+    for device in ("cpu", "cuda"):
+        points = Points(model.to(device), images.to(device), labels.to(device), torch.arange(24), "")
+        found[device] = engine(points, 1e-3, seed=0)
+    same = sum(bool(one) == bool(two) for one, two in zip(found["cpu"], found["cuda"], strict=True))
+    assert same >= 23  # one of them may lie within float noise of the boundary
+
+
+def test_a_points_random_numbers_are_the_same_bits_on_the_gpu() -> None:
+    indices = torch.arange(300) * 7919
+    draws = Draws(1, "square")
+    assert torch.equal(draws.sequence(indices, 3, 4, 9), draws.sequence(indices.cuda(), 3, 4, 9).cpu())

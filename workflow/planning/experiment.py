@@ -82,7 +82,8 @@ class Experiment(Section):
     )
     attacks: dict[Name, Attack] = Field(min_length=1, description="attacks that tables may name")
     separate_attacks: list[str] = Field(
-        default=["autoattack", "autoattack_torchattacks"], description="kinds of attacks that are jobs of their own"
+        default=["autoattack", "autoattack_engine", "autoattack_torchattacks"],
+        description="kinds of attacks that are jobs of their own",
     )
     monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")
     tables: dict[Name, Table] = Field(min_length=1, description="what is asked for: no run is made for no table")

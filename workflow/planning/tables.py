@@ -127,7 +127,9 @@ def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]
 
 
 def _label(experiment: Experiment, attack: str) -> str:
-    return experiment.attacks[attack].label or attack.upper()
+    settings = experiment.attacks[attack]
+    precision = settings.options.get("precision", "float32")
+    return (settings.label or attack.upper()) + ("" if precision == "float32" else f" ({precision} search)")
 
 
 def _column(experiment: Experiment, key: str) -> Column:

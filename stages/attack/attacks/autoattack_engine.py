@@ -38,7 +38,7 @@ def autoattack_engine(
     evaluation: Evaluation,
     *,
     precision: Literal["float32", "bfloat16"] = "float32",
-    rechecked: Fraction01 = 0.1,
+    rechecked: Fraction01 = 0.05,
 ) -> None:
     """Attack all images (n, C, H, W) in [0, 1] that the model gets right; what breaks is on the evaluation's record.
 
