@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.attack.evaluate import evaluate, require_labels
+from stages.attack.curve import evaluate_above
+from stages.attack.evaluate import require_labels
 from stages.attack.state import AttackState, Finished
 from stages.core.artifacts import read_images, write_outcomes
 from stages.core.config.attacks import AttackSettings
@@ -65,13 +66,17 @@ def run(job: Job, settings: AttackSettings, saved: Path) -> None:
         with saving(lambda: state.save(saved, job.key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
             for name, attack in settings.attacks.items():
                 say_if_fewer(name, attack.images, len(test.labels))
-                finished = state.attacks.setdefault(name, Finished())
-                table, found = evaluate(model, name, attack, test, settings.seed, job.device, finished, save_if_due)
-                tables.append(table)
-                facts["attacks"][name] = found
-                log_line(
-                    f"{name}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']}, {found['seconds']:.1f} s"
-                )
+                below = None
+                for rung, one in attack.rungs().items():
+                    finished = state.attacks.setdefault(name + rung, Finished())
+                    where = (test, settings.seed, job.device, finished, save_if_due)
+                    below, found = evaluate_above(below, model, name + rung, one, *where)
+                    tables.append(below)
+                    facts["attacks"][name + rung] = found
+                    log_line(
+                        f"{name + rung}: robust accuracy {found['robust_accuracy']:.4f} of {found['n']},"
+                        f" {found['seconds']:.1f} s"
+                    )
             write_outcomes(job.outputs["outcomes"], pa.concat_tables(tables, promote_options="default"))
 
 

@@ -42,17 +42,21 @@ def evaluate(
     device: torch.device,
     finished: Finished | None = None,
     between_batches: Callable[[], None] = lambda: None,
+    skipped: Tensor | None = None,
 ) -> tuple[pa.Table, Facts]:
     """Outcomes (OUTCOME_SCHEMA) of an attack on the test images that its `images` and `subset` name, summed up.
 
     model: on `device`; it is left as it was found. name: the attack's id. finished: what an earlier attempt did, which
     is not done again and to which the rest is added. An attack that declares ALL_AT_ONCE gets all images and a judge
     (`stages.attack.evaluation`), and its outcomes have the columns of OUTCOME_DETAILS too.
+    skipped: indices of images that are left out.
     Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
     Raises AuditError if the attack breaks its bounds or the model.
     """
     finished = Finished() if finished is None else finished
     chosen = measured_images(test.labels, attack.images, attack.subset)
+    if skipped is not None:
+        chosen = chosen[~torch.isin(chosen, skipped)]
     state = {key: value.clone() for key, value in model.state_dict().items()}
     by_batch = not declares("attacks", attack.kind, "ALL_AT_ONCE")
     run = _batch_by_batch if by_batch else _all_at_once

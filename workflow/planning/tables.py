@@ -85,7 +85,11 @@ def _table(
         runs = []
         for job in trained:
             attacked = {column: jobs[job.key][attack] for column, attack in ids.items()}
-            outcomes = {key: Outcome(path=at.file("outcomes"), attack=ids[key]) for key, at in attacked.items()}
+            outcomes = {
+                key + rung: Outcome(path=at.file("outcomes"), attack=ids[key] + rung)
+                for key, at in attacked.items()
+                for rung in experiment.attacks[key].rungs()
+            }
             codes |= {job.code, *(at.code for at in attacked.values())}
             selected = {"test_selected": job.file("manifest")} if job.selects else {}
             runs.append(Run(seed=job.seed, name=job.name, history=job.file("history"), outcomes=outcomes, **selected))
@@ -98,7 +102,7 @@ def _table(
             paper=table.paper,
             layout=table.layout,
             title=table.title,
-            columns=tuple(_column(experiment, key) for key in table.attacks),
+            columns=tuple(column for key in table.attacks for column in _columns(experiment, key)),
             rows=tuple(filled),
             notes=tuple(note for note in (*table.notes, experiment.note) if note),
         )
@@ -132,10 +136,13 @@ def _label(experiment: Experiment, attack: str) -> str:
     return (settings.label or attack.upper()) + ("" if precision == "float32" else f" ({precision} search)")
 
 
-def _column(experiment: Experiment, key: str) -> Column:
-    """An attack as the tables stage is told of it."""
-    settings = experiment.attacks[key].model_dump(mode="json", exclude={"label"})
-    return Column(attack=key, label=_label(experiment, key), settings=settings)
+def _columns(experiment: Experiment, key: str) -> list[Column]:
+    """An attack as the tables stage is told of it: a column for each of its radii."""
+    found = []
+    for rung, attack in experiment.attacks[key].rungs().items():
+        label = _label(experiment, key) + (f" ε = {rung[1:]}/255" if rung else "")
+        found.append(Column(attack=key + rung, label=label, settings=attack.model_dump(mode="json", exclude={"label"})))
+    return found
 
 
 def _rows(planner: Planner, name: str, table: Table) -> list[PlannedRow]:

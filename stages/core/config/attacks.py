@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stages.core.config.plugins import Plugin, PluginError, constant, declares, resolve, settings_identity, settings_of
-from stages.core.config.quantities import Count, NonNegative, Seed
+from stages.core.config.quantities import Count, NonNegative, Positive, Seed
 from stages.core.config.recipe import Norm, check_scale
 from stages.core.config.section import Name, Section
 
@@ -22,16 +22,30 @@ Subset = Annotated[
 class Attack(Section):
     """One evaluation attack; what its function takes by keyword (step_size, steps, ...) goes under `options`."""
 
-    ADDED: ClassVar = {"subset": "first"}
+    ADDED: ClassVar = {"subset": "first", "epsilons": ()}
     REMOVED: ClassVar = {"bounded": True}
     kind: Name = Field(description="a file of stages/attack/attacks, by name")
     label: str = Field("", description="the column's head; default: the attack's key in capitals")
     norm: Norm = Field("linf", description="of the ball")
     epsilon: NonNegative = Field(8 / 255, description="radius of the ball; pixels are in [0, 1]")
+    epsilons: tuple[Positive, ...] = Field(
+        (),
+        description="in the place of epsilon, several radii, each a column: an image broken at one is broken above it,"
+        " and is not attacked there; options.step_size is the largest one's and shrinks with the radius",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="the settings of its kind")
     images: Count | None = Field(None, description="attack this many test images; default: all")
     subset: Subset = "stratified"
     batch_size: Count = Field(256, description="images attacked at a time; random starts are drawn batch by batch")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reaches_the_largest(cls, values: Any) -> Any:
+        """With several radii, `epsilon` is the largest."""
+        radii = values.get("epsilons") if isinstance(values, Mapping) else None
+        if isinstance(radii, list | tuple) and radii and "epsilon" not in values:
+            return {**values, "epsilon": radii[-1]}
+        return values
 
     @field_validator("kind")
     @classmethod
@@ -61,6 +75,12 @@ class Attack(Section):
                 raise PluginError(
                     f"{key}: {self.kind} is held to no ball, it looks for the smallest perturbation; leave it out"
                 )
+        radii = self.epsilons
+        if radii and (list(radii) != sorted(set(radii)) or self.epsilon != radii[-1] or not self.bounded):
+            raise PluginError(
+                f"epsilons: {', '.join(f'{radius:g}' for radius in radii)} must ascend and belong to an attack that is"
+                f" held to a ball, and epsilon ({self.epsilon:g}) be left out; write e.g. `epsilons: [1/255, 2/255]`"
+            )
         options = self.options
         if options.get("restarts", 1) > 1 and not options.get("random_start", True):
             raise PluginError(
@@ -74,6 +94,17 @@ class Attack(Section):
     def bounded(self) -> bool:
         """Whether the attack is held to epsilon; where its file declares UNBOUNDED it minimizes its size (CW)."""
         return not declares("attacks", self.kind, "UNBOUNDED")
+
+    def rungs(self) -> dict[str, "Attack"]:
+        """The attacks at one radius that this one is made of, ascending, by what their names end with."""
+        if not self.epsilons:
+            return {"": self}
+        found = {}
+        for radius in self.epsilons:
+            step = {key: size * radius / self.epsilon for key, size in self.options.items() if key == "step_size"}
+            update = {"epsilon": radius, "epsilons": (), "options": {**self.options, **step}}
+            found[f".{255 * radius:.4g}"] = self.model_copy(update=update)
+        return found
 
     def identity(self) -> dict[str, Any]:
         """The canonical form; a label is no part of it, nor a subset of all."""

@@ -21,7 +21,12 @@ def parse_any_number(value: Any) -> Any:
         if LEADING_ZERO.match(word):
             raise ValueError(f"'{value}' has a leading zero, which is octal to some; leave it out")
         try:
-            value = float(word) if word.lstrip("+-") in ("inf", ".inf") else float(Fraction(word))
+            above, slash, below = word.partition("/")
+            value = (
+                float(word) if word.lstrip("+-") in ("inf", ".inf") else float(Fraction(above) / Fraction(below or 1))
+            )
+            if slash and not below:
+                raise ValueError("nothing stands below the line")
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"'{value}' is not a number; write 0.1, 1e-1 or 8/255") from error
     if isinstance(value, float) and math.isnan(value):
