@@ -67,14 +67,8 @@ OUTCOME_SCHEMA = pa.schema(
 )
 
 # What attacks that run all at once tell beside it: what broke the image, when, and passes through the network.
-OUTCOME_DETAILS = pa.schema(
-    [
-        ("broken_by", pa.string()),
-        ("iteration", pa.int64()),
-        ("forwards", pa.int64()),
-        ("backwards", pa.int64()),
-    ]
-)
+_COUNTS = ("iteration", "forwards", "backwards")
+OUTCOME_DETAILS = pa.schema([("broken_by", pa.string()), *((name, pa.int64()) for name in _COUNTS)])
 
 
 def write_images(path: Path, images: ImageSet) -> None:
@@ -211,19 +205,16 @@ def check_neighbors(neighbors: Tensor, num_images: int, name: str) -> None:
 
 def write_outcomes(path: Path, outcomes: pa.Table) -> None:
     """Write per-example attack outcomes: OUTCOME_SCHEMA and, where an attack has them, OUTCOME_DETAILS."""
-    write_table(path, outcomes.cast(_outcome_schema(outcomes)))
+    detailed = "broken_by" in outcomes.schema.names
+    write_table(path, outcomes.cast(pa.schema([*OUTCOME_SCHEMA, *(OUTCOME_DETAILS if detailed else ())])))
 
 
 def read_outcomes(path: Path) -> pa.Table:
     """Read per-example attack outcomes, schema verified."""
     table = read_table(path)
-    if not table.schema.remove_metadata().equals(_outcome_schema(table)):
+    if list(table.schema.remove_metadata()) not in ([*OUTCOME_SCHEMA], [*OUTCOME_SCHEMA, *OUTCOME_DETAILS]):
         raise ArtifactError(f"{path}: columns must be {OUTCOME_SCHEMA.names}; these are {table.schema.names}")
     return table
-
-
-def _outcome_schema(table: pa.Table) -> pa.Schema:
-    return pa.unify_schemas([OUTCOME_SCHEMA, OUTCOME_DETAILS]) if "broken_by" in table.schema.names else OUTCOME_SCHEMA
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from stages.attack.attacks import autoattack_engine
 from stages.core.artifacts import read_outcomes
 from stages.core.config.attacks import Attack
 from stages.core.config.plugins import PluginError
 from tests.unit.attack.attack_command import run
+from tests.unit.attack.test_ensemble import short
 
 RADII = ["0.5/255", "1/255", "3/255", "9/255"]
 NAMES = ["curve.0.5", "curve.1", "curve.3", "curve.9"]
@@ -55,7 +57,10 @@ def test_the_smallest_radius_is_the_attack_alone(folder: Path) -> None:
     assert [row["linf"] for row in alone.values()] == pytest.approx([row["linf"] for row in lowest.values()], abs=1e-6)
 
 
-def test_the_engine_climbs_too_and_keeps_what_broke_a_point_below(folder: Path) -> None:
+def test_the_engine_climbs_too_and_keeps_what_broke_a_point_below(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoattack_engine, "ensemble", short)
     run(folder, {"curve": {"kind": "autoattack-engine", "epsilons": ["3/255", "9/255", "90/255", "99/255"]}})
     curve = rows(folder)
     assert all(row["broken_by"] for row in curve["curve.99"].values())
