@@ -7,7 +7,7 @@ import pyarrow as pa
 from stages.attack.curve import evaluate_above
 from stages.attack.evaluate import require_labels
 from stages.attack.state import AttackState, Finished
-from stages.core.artifacts import read_images, write_outcomes
+from stages.core.artifacts import read_images
 from stages.core.config.attacks import AttackSettings
 from stages.core.config.plugins import module_name
 from stages.core.device import prepare
@@ -17,6 +17,7 @@ from stages.core.job.progress import log_line
 from stages.core.job.saving import saving
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.models.checkpoint import load_classifier
+from stages.core.outcomes import write_outcomes
 
 SECONDS_BETWEEN_SAVES = 60.0  # the state is small
 EXAMPLE = r"""\

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
 from stages.attack.evaluation import Evaluation
 from stages.attack.state import Finished
-from stages.core.artifacts import OUTCOME_DETAILS, OUTCOME_SCHEMA, ImageSet
+from stages.core.artifacts import ImageSet
 from stages.core.config.attacks import Attack
 from stages.core.config.plugins import declares, module_name
 from stages.core.errors import ArtifactError
@@ -28,6 +28,7 @@ from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import progress
+from stages.core.outcomes import OUTCOME_DETAILS, OUTCOME_SCHEMA
 
 AttackFunction = Callable[..., Tensor]
 Facts = dict[str, float | int]

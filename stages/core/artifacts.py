@@ -53,24 +53,6 @@ class Neighbors:
     distances: Tensor
 
 
-OUTCOME_SCHEMA = pa.schema(
-    [
-        ("attack", pa.string()),
-        ("index", pa.int64()),
-        ("label", pa.int64()),
-        ("clean_prediction", pa.int64()),
-        ("adversarial_prediction", pa.int64()),
-        ("robust", pa.bool_()),
-        ("linf", pa.float32()),
-        ("l2", pa.float32()),
-    ]
-)
-
-# What attacks that run all at once tell beside it: what broke the image, when, and passes through the network.
-_COUNTS = ("iteration", "forwards", "backwards")
-OUTCOME_DETAILS = pa.schema([("broken_by", pa.string()), *((name, pa.int64()) for name in _COUNTS)])
-
-
 def write_images(path: Path, images: ImageSet) -> None:
     """Write an image set after checking it."""
     check_images(images, str(path))
@@ -201,20 +183,6 @@ def check_neighbors(neighbors: Tensor, num_images: int, name: str) -> None:
         )
     if bool((neighbors == torch.arange(len(neighbors)).unsqueeze(1)).any()):
         raise ArtifactError(f"{name}: an anchor lists itself as its neighbor; rebuild with `snakemake -R neighbors`")
-
-
-def write_outcomes(path: Path, outcomes: pa.Table) -> None:
-    """Write per-example attack outcomes: OUTCOME_SCHEMA and, where an attack has them, OUTCOME_DETAILS."""
-    detailed = "broken_by" in outcomes.schema.names
-    write_table(path, outcomes.cast(pa.schema([*OUTCOME_SCHEMA, *(OUTCOME_DETAILS if detailed else ())])))
-
-
-def read_outcomes(path: Path) -> pa.Table:
-    """Read per-example attack outcomes, schema verified."""
-    table = read_table(path)
-    if list(table.schema.remove_metadata()) not in ([*OUTCOME_SCHEMA], [*OUTCOME_SCHEMA, *OUTCOME_DETAILS]):
-        raise ArtifactError(f"{path}: columns must be {OUTCOME_SCHEMA.names}; these are {table.schema.names}")
-    return table
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

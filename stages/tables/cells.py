@@ -14,11 +14,11 @@ from statistics import fmean, stdev
 import pyarrow as pa
 from scipy.stats import binomtest
 
-from stages.core.artifacts import read_outcomes
 from stages.core.config.table_plan import Column, Plan, Row
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.job.progress import log_line
+from stages.core.outcomes import read_outcomes
 from stages.tables.answers import answer
 from stages.tables.listing import csv_text
 from stages.tables.paper import Key, Published

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.core.artifacts import read_images, read_outcomes, read_structure, read_weights
+from stages.core.artifacts import read_images, read_structure, read_weights
+from stages.core.outcomes import read_outcomes
 from tests.conftest import Project
 from tests.unit.refusing import refusal
 

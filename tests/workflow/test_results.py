@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from stages.core.artifacts import read_outcomes
 from stages.core.code import code_digest
 from stages.core.files import sha256_file
+from stages.core.outcomes import read_outcomes
 from tests.conftest import ROOT, TINY, Project
 from workflow.commands.accept import PlannedJob, planned_jobs
 from workflow.planning.jobs import Plan

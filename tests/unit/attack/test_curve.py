@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from stages.attack.attacks import autoattack_engine
-from stages.core.artifacts import read_outcomes
 from stages.core.config.attacks import Attack
 from stages.core.config.plugins import PluginError
+from stages.core.outcomes import read_outcomes
 from tests.unit.attack.attack_command import run
 from tests.unit.attack.test_ensemble import short
 

@@ -20,7 +20,7 @@ from stages.attack.engine.ensemble import Progress, attack_all, next_look
 from stages.attack.engine.fab import FAB
 from stages.attack.engine.points import Attack
 from stages.attack.engine.square import Square
-from stages.core.artifacts import OUTCOME_DETAILS, read_outcomes
+from stages.core.outcomes import OUTCOME_DETAILS, read_outcomes
 from tests.unit.attack.attack_command import run
 from tests.unit.attack.test_engine import points_of
 

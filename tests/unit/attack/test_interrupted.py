@@ -10,7 +10,7 @@ import pytest
 
 from stages.attack import __main__ as stage
 from stages.attack import evaluate
-from stages.core.artifacts import read_outcomes
+from stages.core.outcomes import read_outcomes
 from tests.unit.attack.attack_command import ATTACKS, run
 
 BATCHES = 1 + 3 + 1 + 1  # of none, pgd-2 (five images, two a batch), one-step and cw

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from stages.core.artifacts import ImageSet, read_outcomes, write_images, write_weights
+from stages.core.artifacts import ImageSet, write_images, write_weights
 from stages.core.models import Classifier
+from stages.core.outcomes import read_outcomes
 from tests.unit.attack.attack_command import ARCHITECTURE, ATTACKS, run
 from tests.unit.refusing import refusal
 

@@ -12,25 +12,23 @@ import safetensors.torch
 import torch
 
 from stages.core.artifacts import (
-    OUTCOME_SCHEMA,
     ImageSet,
     Neighbors,
     Structure,
     read_embeddings,
     read_images,
     read_neighbors,
-    read_outcomes,
     read_structure,
     read_weights,
     write_embeddings,
     write_images,
     write_neighbors,
-    write_outcomes,
     write_structure,
     write_table,
     write_weights,
 )
 from stages.core.errors import ArtifactError
+from stages.core.outcomes import OUTCOME_SCHEMA, read_outcomes, write_outcomes
 
 IDS = torch.tensor([[1, 2], [2, 3], [0, 1], [0, 1]])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.core.artifacts import write_outcomes
+from stages.core.outcomes import write_outcomes
 from stages.tables.__main__ import main
 
 

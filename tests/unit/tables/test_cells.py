@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.core.artifacts import write_outcomes
 from stages.core.config.table_plan import Plan
 from stages.core.errors import ConfigError
 from stages.core.job.stage import load_settings
+from stages.core.outcomes import write_outcomes
 from stages.tables import cells, show
 from stages.tables.cells import score, wilson
 from tests.unit.tables.small_tables import NAMES, SCHEMA, build, first, plan, row, run, write_verdicts
