@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from stages.core.config.plugins import Plugin, PluginError, constant, declares, resolve, settings_identity, settings_of
 from stages.core.config.quantities import Count, NonNegative, Positive, Seed
@@ -89,6 +96,12 @@ class Attack(Section):
             )
         check_scale(self.norm, **{"options.step_size": float(options.get("step_size", 0))})
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_radii(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """At one radius, what was dumped before there could be several: finished jobs and published plans hold it."""
+        dumped: dict[str, Any] = dump(self)
+        return {key: value for key, value in dumped.items() if key != "epsilons" or value}
 
     @property
     def bounded(self) -> bool:
