@@ -1,8 +1,8 @@
 """`python -m tests.benchmarks.verdicts`: are the engine's verdicts those of a second run of the official code?
 
 256 points in each of three regimes (`tests.benchmarks.regimes`), two seeds of the official AutoAttack and two of the
-engine. Hours on two cores; every block of points is kept in results/verdicts, and the next call goes on from there.
-Once all are there, or with --collect, what they say is written to results/published/verdicts.
+engine in each precision. Hours on two cores: every block of points is kept in results/published/verdicts, the next call
+goes on from there, and once all are there, summary.json says what they come to.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.benchmarks.regimes import REGIMES, ROOT, Points, load, official
 POINTS = 256
 BLOCK = 64
 SEEDS = (0, 1)
-PARTS = ROOT / "results/verdicts"
+PARTS = ROOT / "results/published/verdicts"
 SIDES: dict[str, Callable[[Points, float, int], list[str]]] = {
     "official": official,
     "float32": engine,
@@ -41,6 +41,50 @@ def main() -> None:
             for seed in SEEDS:
                 for start in range(0, POINTS, BLOCK):
                     block(points, side, regime, seed, start)
+    summarize()
+
+
+def summarize() -> None:
+    """Write what each side lost to the other: points that both its seeds call robust and some seed of the other breaks.
+
+    Nothing is written while a block is missing. `official` against itself: points that one of its seeds alone breaks.
+    """
+    names = [
+        f"{regime}-seed{seed}-{start:03}" for regime in REGIMES for seed in SEEDS for start in range(0, POINTS, BLOCK)
+    ]
+    missing = [f"{side}-{name}" for side in SIDES for name in names if not (PARTS / f"{side}-{name}.json").exists()]
+    if missing:
+        print(f"{len(missing)} blocks are missing, {missing[0]} is the first; no summary yet")
+        return
+    found: dict[str, dict[str, object]] = {}
+    total = 0
+    for regime in REGIMES:
+        broken = {side: [verdicts(side, regime, seed) for seed in SEEDS] for side in SIDES}
+        official_runs = broken["official"]
+        found[regime] = {"official against official": sorted(official_runs[0].keys() ^ official_runs[1].keys())}
+        total += len(lost(broken["float32"], official_runs))
+        for side in SIDES:
+            if side != "official":
+                found[regime][f"lost by {side}"] = lost(broken[side], official_runs)
+                found[regime][f"lost by official to {side}"] = lost(official_runs, broken[side])
+    (PARTS / "summary.json").write_text(json.dumps({"lost_verdicts": total, "regimes": found}, indent=1) + "\n")
+
+
+def verdicts(side: str, regime: str, seed: int) -> dict[int, str]:
+    """What a run broke: index -> by what."""
+    records = [
+        json.loads((PARTS / f"{side}-{regime}-seed{seed}-{at:03}.json").read_text()) for at in range(0, POINTS, BLOCK)
+    ]
+    pairs = [pair for record in records for pair in zip(record["indices"], record["broken_by"], strict=True)]
+    return {index: by for index, by in pairs if by}
+
+
+def lost(ours: list[dict[int, str]], theirs: list[dict[int, str]]) -> dict[int, list[str]]:
+    """Points that none of our runs breaks and some of theirs does, with what broke them."""
+    return {
+        index: [run[index] for run in theirs if index in run]
+        for index in sorted(set().union(*theirs) - set().union(*ours))
+    }
 
 
 def block(points: Points, side: str, regime: str, seed: int, start: int) -> None:
