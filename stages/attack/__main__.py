@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.attack.curve import evaluate_above
-from stages.attack.evaluate import require_labels
+from stages.attack.evaluate import Trial, require_labels
 from stages.attack.state import AttackState, Finished
 from stages.core.artifacts import read_images
 from stages.core.config.attacks import AttackSettings
@@ -70,8 +70,8 @@ def run(job: Job, settings: AttackSettings, saved: Path) -> None:
                 below = None
                 for rung, one in attack.rungs().items():
                     finished = state.attacks.setdefault(name + rung, Finished())
-                    where = (test, settings.seed, job.device, finished, save_if_due)
-                    below, found = evaluate_above(below, model, name + rung, one, *where)
+                    trial = Trial(model, name + rung, one, test, settings.seed, job.device)
+                    below, found = evaluate_above(below, trial, finished, save_if_due)
                     tables.append(below)
                     facts["attacks"][name + rung] = found
                     log_line(

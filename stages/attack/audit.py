@@ -3,6 +3,8 @@
 An attack's own word counts for nothing here; what it returns is measured in float64 and scored again in float32.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -79,10 +81,13 @@ def require_eval_mode(model: nn.Module, name: str) -> None:
             )
 
 
-def require_unchanged(model: nn.Module, state: dict[str, Tensor], name: str) -> None:
-    """Raise AuditError if a weight or a buffer differs from its copy in `state`, taken before the attack."""
+@contextlib.contextmanager
+def unchanged(model: nn.Module, name: str) -> Iterator[None]:
+    """Raise AuditError if afterwards a weight or a buffer differs from what it was before."""
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    yield
     for key, value in model.state_dict().items():
-        if not torch.equal(value, state[key]):
+        if not torch.equal(value, before[key]):
             raise AuditError(f"attack '{name}' changed the model's '{key}'; an attack must leave the model as found")
 
 

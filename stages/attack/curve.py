@@ -5,24 +5,13 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import nn
 
-from stages.attack.evaluate import Facts, evaluate, summary
+from stages.attack.evaluate import Facts, Trial, evaluate, summary
 from stages.attack.state import Finished
-from stages.core.artifacts import ImageSet
-from stages.core.config.attacks import Attack
 
 
 def evaluate_above(
-    below: pa.Table | None,
-    model: nn.Module,
-    name: str,
-    attack: Attack,
-    test: ImageSet,
-    seed: int,
-    device: torch.device,
-    finished: Finished,
-    between_batches: Callable[[], None],
+    below: pa.Table | None, trial: Trial, finished: Finished, between_batches: Callable[[], None]
 ) -> tuple[pa.Table, Facts]:
     """What `evaluate` gives, where an image that is not robust in `below`, the next smaller radius, keeps its row.
 
@@ -30,14 +19,14 @@ def evaluate_above(
     of them were attacked at this radius.
     """
     if below is None:
-        return evaluate(model, name, attack, test, seed, device, finished, between_batches)
+        return evaluate(trial, finished, between_batches)
     broken = below.filter(pc.invert(below["robust"]))
     skipped = torch.from_numpy(broken["index"].to_numpy().copy())
     if len(broken) < len(below):
-        new, facts = evaluate(model, name, attack, test, seed, device, finished, between_batches, skipped)
+        new, facts = evaluate(trial, finished, between_batches, skipped)
     else:
         new, facts = below.slice(0, 0), {"seconds": 0.0}
-    renamed = broken.set_column(0, "attack", pa.array([name] * len(broken), pa.string()))
+    renamed = broken.set_column(0, "attack", pa.array([trial.name] * len(broken), pa.string()))
     both = pa.concat_tables([new, renamed], promote_options="default")
     order = pc.index_in(below["index"], both["index"].combine_chunks())
     table = both.take(order)

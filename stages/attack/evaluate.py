@@ -8,13 +8,14 @@ a setting of the attack. Of the first images of the file, an image's place is it
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from stages.attack.audit import Verdicts, audit, require_eval_mode, require_unchanged
+from stages.attack.audit import Verdicts, audit, require_eval_mode, unchanged
 from stages.attack.evaluation import Evaluation
 from stages.attack.state import Finished
 from stages.core.artifacts import ImageSet
@@ -28,102 +29,117 @@ from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import progress
+from stages.core.models.folding import COMPARED, folded
 from stages.core.outcomes import OUTCOME_DETAILS, OUTCOME_SCHEMA
 
 AttackFunction = Callable[..., Tensor]
 Facts = dict[str, float | int]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """An attack, by its id, against a model (in eval mode, on the device) on a test set, under a seed."""
+
+    model: nn.Module
+    name: str
+    attack: Attack
+    test: ImageSet
+    seed: int
+    device: torch.device
+
+    def images(self, chosen: Tensor) -> Tensor:
+        """The test images at `chosen` (n,): (n, C, H, W) in [0, 1] on the device."""
+        return to_unit(self.test.images[chosen].to(self.device))
+
+    def labels(self, chosen: Tensor) -> Tensor:
+        """Their labels, (n,) on the device."""
+        return self.test.labels[chosen].to(self.device)
+
+
 def evaluate(
-    model: nn.Module,
-    name: str,
-    attack: Attack,
-    test: ImageSet,
-    seed: int,
-    device: torch.device,
+    trial: Trial,
     finished: Finished | None = None,
     between_batches: Callable[[], None] = lambda: None,
     skipped: Tensor | None = None,
 ) -> tuple[pa.Table, Facts]:
     """Outcomes (OUTCOME_SCHEMA) of an attack on the test images that its `images` and `subset` name, summed up.
 
-    model: on `device`; it is left as it was found. name: the attack's id. finished: what an earlier attempt did, which
-    is not done again and to which the rest is added. An attack that declares ALL_AT_ONCE gets all images and a judge
-    (`stages.attack.evaluation`), and its outcomes have the columns of OUTCOME_DETAILS too.
-    skipped: indices of images that are left out.
+    The model is left as it was found. finished: what an earlier attempt did, which is not done again and to which the
+    rest is added. An attack that declares ALL_AT_ONCE gets all images and a judge (`stages.attack.evaluation`), and its
+    outcomes have the columns of OUTCOME_DETAILS too. skipped: indices of images that are left out.
     Facts: seconds, n, clean_accuracy, robust_accuracy, largest_linf, largest_l2.
     Raises AuditError if the attack breaks its bounds or the model.
     """
     finished = Finished() if finished is None else finished
-    chosen = measured_images(test.labels, attack.images, attack.subset)
+    model, attack = trial.model, trial.attack
+    chosen = measured_images(trial.test.labels, attack.images, attack.subset)
     if skipped is not None:
         chosen = chosen[~torch.isin(chosen, skipped)]
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    by_batch = not declares("attacks", attack.kind, "ALL_AT_ONCE")
-    run = _batch_by_batch if by_batch else _all_at_once
-    with evaluating(model), without_parameter_gradients(model):
-        table = run(model, name, attack, test, chosen, seed, device, finished, between_batches)
-    require_unchanged(model, state, name)
+    run = _all_at_once if declares("attacks", attack.kind, "ALL_AT_ONCE") else _batch_by_batch
+    with evaluating(model), without_parameter_gradients(model), unchanged(model, trial.name):
+        table = run(trial, chosen, finished, between_batches)
     return table, {"seconds": round(finished.seconds, 3), **summary(table)}
 
 
-def _batch_by_batch(
-    model: nn.Module,
-    name: str,
-    attack: Attack,
-    test: ImageSet,
-    chosen: Tensor,
-    seed: int,
-    device: torch.device,
-    finished: Finished,
-    between_batches: Callable[[], None],
-) -> pa.Table:
-    function = attack_function(attack.kind)
-    threat = Threat(attack.norm, attack.epsilon)
+def _batch_by_batch(trial: Trial, chosen: Tensor, finished: Finished, between_batches: Callable[[], None]) -> pa.Table:
+    attack, name = trial.attack, trial.name
     batches = dict(zip(range(0, len(chosen), attack.batch_size), chosen.split(attack.batch_size), strict=True))
     left = {place: indices for place, indices in batches.items() if place not in finished.batches}
-    for place, indices in progress(left.items(), f"attack {name}", len(left)):
-        started = time.monotonic()
-        images = to_unit(test.images[indices].to(device))
-        labels = test.labels[indices].to(device)
-        generator = torch.Generator().manual_seed(stream_seed(seed, name, place))
-        require_eval_mode(model, name)
-        x_adv = function(model, images, labels, threat, generator, **attack.options)
-        require_eval_mode(model, name)
-        verdicts = audit(model, name, attack, images, x_adv, labels, indices)
-        with uninterrupted():
-            finished.add(place, verdicts, time.monotonic() - started)
-        between_batches()
-    parts = [
-        outcomes(name, indices, test.labels[indices], finished.batches[place]) for place, indices in batches.items()
-    ]
-    return pa.concat_tables(parts)
+    searched = trial.model
+    if left and declares("attacks", attack.kind, "FOLDED"):
+        searched = folded(trial.model, trial.images(chosen[:COMPARED]))
+    with unchanged(searched, name):
+        for place, indices in progress(left.items(), f"attack {name}", len(left)):
+            started = time.monotonic()
+            verdicts = _attack_batch(trial, searched, indices, place)
+            with uninterrupted():
+                finished.add(place, verdicts, time.monotonic() - started)
+            between_batches()
+    return pa.concat_tables(
+        [
+            outcomes(name, indices, trial.test.labels[indices], finished.batches[place])
+            for place, indices in batches.items()
+        ]
+    )
 
 
-def _all_at_once(
-    model: nn.Module,
-    name: str,
-    attack: Attack,
-    test: ImageSet,
-    chosen: Tensor,
-    seed: int,
-    device: torch.device,
-    finished: Finished,
-    between_batches: Callable[[], None],
-) -> pa.Table:
-    images, labels = to_unit(test.images[chosen].to(device)), test.labels[chosen].to(device)
+def _attack_batch(trial: Trial, searched: nn.Module, indices: Tensor, place: int) -> Verdicts:
+    """Verdicts on one batch, attacked by way of `searched`: the model or its folded copy.
+
+    Where the copy takes an image for broken that the model still gets right, rounding has chosen for the attack; the
+    batch is attacked again by way of the model, so that folding never costs an attack a success.
+    """
+    attack, name, model = trial.attack, trial.name, trial.model
+    images, labels = trial.images(indices), trial.labels(indices)
+    generator = torch.Generator().manual_seed(stream_seed(trial.seed, name, place))
+    require_eval_mode(searched, name)
+    threat = Threat(attack.norm, attack.epsilon)
+    x_adv = attack_function(attack.kind)(searched, images, labels, threat, generator, **attack.options)
+    require_eval_mode(searched, name)
+    verdicts = audit(model, name, attack, images, x_adv, labels, indices)
+    if searched is not model and bool(verdicts.robust.any()):
+        with torch.no_grad():
+            held = (searched(x_adv).argmax(dim=1) == labels).cpu()
+        if bool((verdicts.robust & ~held).any()):
+            return _attack_batch(trial, model, indices, place)
+    return verdicts
+
+
+def _all_at_once(trial: Trial, chosen: Tensor, finished: Finished, between_batches: Callable[[], None]) -> pa.Table:
+    attack, name, model = trial.attack, trial.name, trial.model
+    images, labels = trial.images(chosen), trial.labels(chosen)
     spent, started, record = finished.seconds, time.monotonic(), finished.whole
 
     def save_if_due() -> None:
         finished.seconds = spent + time.monotonic() - started
         between_batches()
 
-    evaluation = Evaluation(model, name, attack, images, labels, chosen, seed, record, save_if_due)
+    evaluation = Evaluation(model, name, attack, images, labels, chosen, trial.seed, record, save_if_due)
     function = attack_function(attack.kind)
     function(model, images, labels, Threat(attack.norm, attack.epsilon), evaluation, **attack.options)
     require_eval_mode(model, name)
     finished.seconds = spent + time.monotonic() - started
-    table = outcomes(name, chosen, test.labels[chosen], evaluation.verdicts)
+    table = outcomes(name, chosen, trial.test.labels[chosen], evaluation.verdicts)
     details = {
         "broken_by": [by or None for by in record.broken_by],
         "iteration": [at if by else None for by, at in zip(record.broken_by, record.iteration.tolist(), strict=True)],

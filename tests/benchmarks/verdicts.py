@@ -88,15 +88,16 @@ def lost(ours: list[dict[int, str]], theirs: list[dict[int, str]]) -> dict[int, 
 
 
 def block(points: Points, side: str, regime: str, seed: int, start: int) -> None:
-    """Attack one block of points, unless that is done for this checkpoint."""
+    """Attack one block of points, unless that is done for this checkpoint and this radius."""
     path = PARTS / f"{side}-{regime}-seed{seed}-{start:03}.json"
-    if path.exists() and json.loads(path.read_text())["checkpoint"] == points.sha256:
+    asked = {"checkpoint": points.sha256, "epsilon": REGIMES[regime]}
+    if path.exists() and asked.items() <= json.loads(path.read_text()).items():
         return
     part = points.take(start, start + BLOCK)
     started = time.monotonic()
     broken = SIDES[side](part, REGIMES[regime], seed)
     record = {
-        "checkpoint": points.sha256,
+        **asked,
         "indices": part.indices.tolist(),
         "broken_by": broken,
         "seconds": round(time.monotonic() - started, 1),

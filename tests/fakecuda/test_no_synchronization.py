@@ -31,7 +31,8 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[torch.dtype, nn.M
     `Module.to` swaps tensors, which fake ones do not allow; so every tensor is replaced by one of its shape.
     """
     classifier = Classifier("resnet18", width=2, classes=10).eval()
-    found = {precision: folded(classifier, precision) for precision in (torch.float32, torch.bfloat16)}
+    images = torch.rand(4, 3, 8, 8)
+    found = {precision: folded(classifier, images, precision) for precision in (torch.float32, torch.bfloat16)}
     monkeypatch.setattr(torch.autograd, "grad", lambda loss, at: (there(at),) if loss.device == CUDA else None)
     with FakeTensorMode():
         for module in (module for network in found.values() for module in network.modules()):

@@ -52,7 +52,7 @@ def autoattack_engine(
         search.update(phase="search", places=places, progress=Progress.at_start(places, record.forwards))
     while True:
         narrow = precision == "bfloat16" and search["phase"] == "search"
-        network = folded(model, torch.bfloat16 if narrow else torch.float32)
+        network = folded(model, images, torch.bfloat16 if narrow else torch.float32)
         left = _search(model, network, images, labels, threat, evaluation)
         if narrow:
             chosen = Draws(evaluation.seed, "recheck").uniform(evaluation.indices[left], 0, 1)[:, 0] < rechecked

@@ -8,6 +8,7 @@ from stages.core.images.perturb import perturb
 from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
+FOLDED = True
 NORMS = ("linf",)
 
 

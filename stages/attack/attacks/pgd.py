@@ -9,6 +9,8 @@ from stages.core.config.quantities import Count, Positive
 from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
+FOLDED = True
+
 
 def pgd(
     model: nn.Module,

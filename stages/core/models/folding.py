@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.core.errors import ConfigError
@@ -19,29 +19,44 @@ from stages.core.job.progress import log_line
 M = TypeVar("M", bound=nn.Module)
 _RECTIFIERS: set[object] = {F.relu, torch.relu, "relu"}
 _SUMS: set[object] = {operator.add, torch.add, "add"}
+COMPARED = 8
+TOLERANCE = 1e-2
 
 
-def folded(model: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The model's copy to search with; images (B, C, H, W) float32 -> logits (B, K) float32.
 
+    images: some on the model's device; on the first COMPARED of them the folded copy must give the model's logits, to
+    TOLERANCE of the largest. A copy that does not (tracing keeps what the model draws or decides meanwhile), and a
+    model that torch.fx cannot trace, are not folded.
     dtype: bfloat16 computes in that precision what lies between the first convolution and the last; the pixels, which
-    it cannot tell apart, and the logits stay float32. Where torch.fx cannot trace the model, its copy stays as it is;
-    ConfigError if bfloat16 is asked for all the same.
+    it cannot tell apart, and the logits stay float32. ConfigError if it is asked for and the model is not folded.
     """
     own = copy.deepcopy(model).eval().requires_grad_(False)
     try:
-        traced = fx.symbolic_trace(own)
+        traced = fx.symbolic_trace(copy.deepcopy(own))
+        _fold_batch_norm(traced)
+        _rectify_in_place(traced)
+        traced.recompile()
+        traced.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _require_its_logits(own, traced, images[:COMPARED])
     except Exception as error:  # whatever the model's own code raises where it meets a proxy
         if dtype != torch.float32:
-            raise ConfigError(f"{dtype} needs a model that torch.fx can trace ({error}); use float32") from error
-        log_line(f"the model is searched without folding: torch.fx cannot trace it ({error})")
+            raise ConfigError(f"{dtype} needs a model that can be traced by torch.fx ({error}); use float32") from error
+        log_line(f"the model is searched without folding: {error}")
         return own
-    _fold_batch_norm(traced)
-    _rectify_in_place(traced)
     if dtype != torch.float32:
         _narrow(traced, dtype)
-    traced.recompile()
-    return traced.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        traced.recompile()
+    return traced
+
+
+def _require_its_logits(model: nn.Module, traced: nn.Module, images: Tensor) -> None:
+    with torch.no_grad():
+        logits = model(images)
+        apart = float((traced(images) - logits).abs().max() / logits.abs().max())
+    if not apart <= TOLERANCE:
+        raise ArithmeticError(f"its traced copy's logits are {apart:.2g} of the largest away")
 
 
 def _modules(traced: fx.GraphModule, kind: type[M]) -> dict[fx.Node, M]:

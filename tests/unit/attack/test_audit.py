@@ -1,5 +1,6 @@
 """What the audit catches, and that batches, devices and names enter a result as documented."""
 
+import copy
 import json
 import random
 import sys
@@ -11,13 +12,15 @@ from torch import Tensor, nn
 
 from stages.attack import evaluate as evaluation
 from stages.attack.audit import audit, require_eval_mode, score
-from stages.attack.evaluate import evaluate, require_labels
+from stages.attack.evaluate import Trial, evaluate, require_labels
 from stages.attack.library import as_library_sees
 from stages.core.artifacts import ImageSet
 from stages.core.config.attacks import Attack, AttackSettings
+from stages.core.config.plugins import declares, known
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
 from stages.core.images.subset import measured_images
 from stages.core.job.stage import load_settings
+from stages.core.models.folding import folded
 from tests.unit.drawing import CPU, noise, random_states, weights_from
 
 INDICES = torch.tensor([7, 41, 90])
@@ -137,7 +140,56 @@ def test_evaluate_fails_for_an_attack_that_breaks_a_rule(
 
     monkeypatch.setattr(evaluation, "attack_function", lambda kind: broken)
     with pytest.raises(AuditError, match=message):
-        evaluate(model, "x", attack(), test_set, 0, CPU)
+        evaluate(Trial(model, "x", attack("autoattack"), test_set, 0, CPU))
+
+
+def test_evaluate_fails_for_an_attack_that_changes_the_copy_it_searches(
+    model: nn.Module, test_set: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(model: nn.Module, images: Tensor, *_: object, **__: object) -> Tensor:
+        next(model.parameters()).data.add_(1)
+        return images.clone()
+
+    monkeypatch.setattr(evaluation, "attack_function", lambda kind: broken)
+    with pytest.raises(AuditError, match="changed the model's"):
+        evaluate(Trial(model, "x", attack(), test_set, 0, CPU))
+
+
+def test_a_copys_claim_that_the_model_denies_is_attacked_again_with_the_model(
+    model: nn.Module, test_set: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_cw = Trial(model, "x", attack("cw", options={"c": 1, "steps": 5}), test_set, 0, CPU)
+    monkeypatch.setattr(evaluation, "folded", lambda model, images: model)
+    exact, facts = evaluate(of_cw)
+    assert 0 < facts["robust_accuracy"] < facts["clean_accuracy"]
+    seen = []
+
+    def another(model: nn.Module, images: Tensor) -> nn.Module:
+        """A copy that takes most images for broken as they are."""
+        seen.append(len(images))
+        copied = copy.deepcopy(model)
+        copied.get_parameter("2.bias").data[3] += 100
+        return copied
+
+    monkeypatch.setattr(evaluation, "folded", another)
+    assert evaluate(of_cw)[0].equals(exact)
+    assert seen == [8]
+
+
+def test_a_folded_attacks_verdicts_are_the_models(model: nn.Module, test_set: ImageSet) -> None:
+    kinds = [kind for kind in known("attacks") if declares("attacks", kind, "FOLDED")]
+    assert kinds == ["cw", "fgsm", "margin_pgd", "pgd"]
+    for kind in kinds:
+        trial = Trial(model, "x", attack(kind), test_set, 0, CPU)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluation, "folded", lambda model, images: model)
+            exact = evaluate(trial)[0]
+            copies = []
+            patch.setattr(evaluation, "folded", lambda *given: copies.append(folded(*given)) or copies[0])  # type: ignore[func-returns-value]
+            found = evaluate(trial)[0]
+        assert len(copies) == 1
+        assert found["robust"].equals(exact["robust"])
+        assert found["l2"].to_pylist() == pytest.approx(exact["l2"].to_pylist(), rel=0.02)
 
 
 def test_a_library_cannot_switch_the_model_and_is_caught_if_it_reaches_around(model: nn.Module) -> None:
@@ -171,7 +223,7 @@ def test_a_library_gives_back_random_states_and_the_trace_function(model: nn.Mod
 def test_a_misclassified_image_is_never_robust_and_epsilon_zero_keeps_the_clean_accuracy(
     model: nn.Module, test_set: ImageSet
 ) -> None:
-    table, facts = evaluate(model, "x", attack(epsilon=0), test_set, 0, CPU)
+    table, facts = evaluate(Trial(model, "x", attack(epsilon=0), test_set, 0, CPU))
     assert facts["robust_accuracy"] == facts["clean_accuracy"] == pytest.approx(7 / 11)
     assert facts["largest_linf"] == facts["largest_l2"] == 0
     assert table.column("robust").to_pylist() == [index % 3 != 0 for index in range(11)]
@@ -184,13 +236,13 @@ def test_outcomes_are_those_of_the_images_chosen_by_their_index_each_once(
     model: nn.Module, test_set: ImageSet, subset: str
 ) -> None:
     chosen = measured_images(test_set.labels, 6, subset)  # type: ignore[arg-type]
-    table, facts = evaluate(model, "x", attack(images=6, subset=subset), test_set, 0, CPU)
+    table, facts = evaluate(Trial(model, "x", attack(images=6, subset=subset), test_set, 0, CPU))
     alone = ImageSet(test_set.images[chosen], test_set.labels[chosen], test_set.classes)
-    of_alone, _ = evaluate(model, "x", attack(), alone, 0, CPU)
+    of_alone, _ = evaluate(Trial(model, "x", attack(), alone, 0, CPU))
     assert facts["n"] == 6
     assert table.column("index").to_pylist() == chosen.tolist()
     assert table.drop_columns(["index"]).equals(of_alone.drop_columns(["index"]))
-    assert evaluate(model, "x", attack(images=999), test_set, 0, CPU)[1]["n"] == 11
+    assert evaluate(Trial(model, "x", attack(images=999), test_set, 0, CPU))[1]["n"] == 11
 
 
 def test_a_batchs_stream_is_named_by_seed_attack_and_place_as_in_the_published_runs() -> None:
@@ -198,15 +250,15 @@ def test_a_batchs_stream_is_named_by_seed_attack_and_place_as_in_the_published_r
 
 
 def test_what_draws_nothing_does_not_depend_on_batch_size_seed_or_name(model: nn.Module, test_set: ImageSet) -> None:
-    first, _ = evaluate(model, "x", attack(options={"random_start": False}), test_set, 0, CPU)
-    other, _ = evaluate(model, "y", attack(options={"random_start": False}, batch_size=11), test_set, 5, CPU)
+    first, _ = evaluate(Trial(model, "x", attack(options={"random_start": False}), test_set, 0, CPU))
+    other, _ = evaluate(Trial(model, "y", attack(options={"random_start": False}, batch_size=11), test_set, 5, CPU))
     assert first.drop_columns(["attack", "l2"]).equals(other.drop_columns(["attack", "l2"]))
 
 
 def test_a_random_start_depends_on_seed_and_name_and_on_nothing_else(model: nn.Module, test_set: ImageSet) -> None:
     def sizes(name: str, seed: int) -> list[float]:
         one_step = attack(options={"steps": 1, "step_size": 0.001})
-        return evaluate(model, name, one_step, test_set, seed, CPU)[0].column("l2").to_pylist()
+        return evaluate(Trial(model, name, one_step, test_set, seed, CPU))[0].column("l2").to_pylist()
 
     first = sizes("x", 0)
     torch.manual_seed(7)

@@ -152,11 +152,10 @@ def test_bfloat16_attacks_a_sample_again_and_all_where_one_breaks(
     capsys.readouterr()
     folded = autoattack_engine.folded
 
-    def blind(model: Any, dtype: torch.dtype) -> Any:
+    def blind(model: Any, images: Any, dtype: torch.dtype) -> Any:
         """Under bfloat16 a network that finds nothing."""
-        return (
-            folded(model, dtype) if dtype == torch.float32 else folded(model, dtype).requires_grad_(False).apply(zero)
-        )
+        network = folded(model, images, dtype)
+        return network if dtype == torch.float32 else network.requires_grad_(False).apply(zero)
 
     def zero(module: Any) -> None:
         for parameter in module.parameters(recurse=False):

@@ -33,7 +33,7 @@ def input_gradient(model: nn.Module, images: Tensor) -> Tensor:
 def test_logits_and_gradients_are_the_models(backbone: str) -> None:
     model, images = network(backbone), torch.rand(4, 3, 16, 16, generator=seeded(0))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    copy, narrow = folded(model), folded(model, torch.bfloat16)
+    copy, narrow = folded(model, images), folded(model, images, torch.bfloat16)
     with torch.no_grad():
         logits = model(images)
         torch.testing.assert_close(copy(images), logits, rtol=1e-4, atol=1e-5)
@@ -49,10 +49,13 @@ def test_logits_and_gradients_are_the_models(backbone: str) -> None:
 
 
 def test_every_batch_norm_behind_a_convolution_is_gone() -> None:
-    left = {name: sum(isinstance(m, nn.BatchNorm2d) for m in folded(network(name)).modules()) for name in BACKBONES}
+    copies = {name: folded(network(name), torch.rand(4, 3, 16, 16, generator=seeded(0))) for name in BACKBONES}
+    left = {
+        name: sum(isinstance(module, nn.BatchNorm2d) for module in found.modules()) for name, found in copies.items()
+    }
     calls = {
-        name: [str(node.target) for node in folded(network(name)).graph.nodes if "bn" in str(node.target)]  # type: ignore[union-attr, operator]
-        for name in BACKBONES
+        name: [str(node.target) for node in found.graph.nodes if "bn" in str(node.target)]  # type: ignore[union-attr, operator]
+        for name, found in copies.items()
     }
     assert calls["resnet18"] == []
     assert all("bn1" in target or target.endswith("bn") for target in calls["preact_resnet18"])
@@ -80,14 +83,34 @@ class Untraceable(Shared):
         return super().forward(x) if x.sum() > 0 else -super().forward(x)
 
 
-def test_what_cannot_be_folded_stays(capsys: pytest.CaptureFixture[str]) -> None:
+class Drawing(Shared):
+    """It draws a number, of which tracing would make a constant."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float(torch.randint(1, 1000, ()))
+
+
+def trained(kind: type[nn.Module], images: Tensor) -> nn.Module:
+    with weights_from(0):
+        model = kind()
+        model(images * 3)
+    return model.eval()
+
+
+def test_what_cannot_be_traced_stays(capsys: pytest.CaptureFixture[str]) -> None:
     images = torch.rand(4, 3, 8, 8, generator=seeded(0))
     for kind in (Shared, Untraceable):
-        with weights_from(0):
-            model = kind()
-            model(images * 3)
-        model.eval()
-        torch.testing.assert_close(folded(model)(images), model(images), rtol=1e-4, atol=1e-5)
-    assert "torch.fx cannot trace" in capsys.readouterr().err
+        model = trained(kind, images)
+        torch.testing.assert_close(folded(model, images)(images), model(images), rtol=1e-4, atol=1e-5)
+    assert "without folding: symbolically traced variables" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="use float32"):
-        folded(Untraceable(), torch.bfloat16)
+        folded(model, images, torch.bfloat16)
+
+
+def test_what_tracing_would_change_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    images = torch.rand(4, 3, 8, 8, generator=seeded(0))
+    with weights_from(1):  # and the numbers drawn
+        copy = folded(trained(Drawing, images), images)
+    assert "without folding: its traced copy's logits are" in capsys.readouterr().err
+    with torch.no_grad(), weights_from(2):
+        assert not torch.allclose(copy(images), copy(images))
