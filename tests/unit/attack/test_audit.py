@@ -176,20 +176,26 @@ def test_a_copys_claim_that_the_model_denies_is_attacked_again_with_the_model(
     assert seen == [8]
 
 
-def test_a_folded_attacks_verdicts_are_the_models(model: nn.Module, test_set: ImageSet) -> None:
+def test_a_folded_attacks_verdicts_are_the_models(
+    model: nn.Module, test_set: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kinds = [kind for kind in known("attacks") if declares("attacks", kind, "FOLDED")]
     assert kinds == ["cw", "fgsm", "margin_pgd", "pgd"]
-    for kind in kinds:
-        trial = Trial(model, "x", attack(kind), test_set, 0, CPU)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(evaluation, "folded", lambda model, images: model)
-            exact = evaluate(trial)[0]
-            copies = []
-            patch.setattr(evaluation, "folded", lambda *given: copies.append(folded(*given)) or copies[0])  # type: ignore[func-returns-value]
-            found = evaluate(trial)[0]
-        assert len(copies) == 1
-        assert found["robust"].equals(exact["robust"])
-        assert found["l2"].to_pylist() == pytest.approx(exact["l2"].to_pylist(), rel=0.02)
+    trials = [Trial(model, "x", attack(kind), test_set, 0, CPU) for kind in kinds]
+    copies = []
+
+    def counted(model: nn.Module, images: Tensor) -> nn.Module:
+        copies.append(folded(model, images))
+        return copies[-1]
+
+    monkeypatch.setattr(evaluation, "folded", counted)
+    found = [evaluate(trial)[0] for trial in trials]
+    assert len(copies) == len(kinds)
+    monkeypatch.setattr(evaluation, "folded", lambda model, images: model)
+    for ours, trial in zip(found, trials, strict=True):
+        exact = evaluate(trial)[0]
+        assert ours["robust"].equals(exact["robust"])
+        assert ours["l2"].to_pylist() == pytest.approx(exact["l2"].to_pylist(), rel=0.02)
 
 
 def test_a_library_cannot_switch_the_model_and_is_caught_if_it_reaches_around(model: nn.Module) -> None:
