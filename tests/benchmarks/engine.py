@@ -7,9 +7,9 @@ from stages.core.images.threat import Threat
 from tests.benchmarks.regimes import Points
 
 
-def engine(points: Points, epsilon: float, seed: int, precision: str = "float32") -> list[str]:
+def engine(points: Points, epsilon: float, seed: int, precision: str = "float32", batch_size: int = 256) -> list[str]:
     """Which of the engine's attacks breaks each point, and at which iteration; "" for none."""
-    attack = Attack(kind="autoattack-engine", epsilon=epsilon, options={"precision": precision})
+    attack = Attack(kind="autoattack-engine", epsilon=epsilon, batch_size=batch_size, options={"precision": precision})
     record = Record()
     images, labels = points.images, points.labels
     given = Evaluation(points.model, "engine", attack, images, labels, points.indices, seed, record, lambda: None)

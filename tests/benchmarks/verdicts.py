@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -106,7 +105,7 @@ def block(points: Points, side: str, regime: str, seed: int, start: int) -> None
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
-        Path(temporary).write_text(json.dumps(record))
+        temporary.write_text(json.dumps(record))
     print(f"{path.stem}: {broken.count('')} of {len(broken)} survive, {record['seconds']} s", flush=True)
 
 
