@@ -1,9 +1,9 @@
 """`python -m tests.benchmarks.attacks`: seconds of the engine beside those of the official AutoAttack.
 
 Points that the classifier of `tests.benchmarks.regimes` gets right, in three regimes; three interleaved repeats with
-seeds 0 to 2, each side in a process of its own. In the regime of the largest batches the reference also runs without the
-allocator's settings that every job of ours gets. Ratios are the official code's seconds over ours in the same repeat.
-The last line is JSON. CPU or GPU, under half an hour on two cores; --points-of robust=64 and the like take more
+seeds 0 to 2, each side in a process of its own. In the regime of the largest batches the reference also runs without
+the allocator's settings that every job of ours gets. Ratios are the official code's seconds over ours in the same
+repeat. The last line is JSON. CPU or GPU, under half an hour on two cores; --points-of robust=64 and the like take more
 points, for longer.
 """
 
