@@ -21,7 +21,7 @@ from stages.core.models import Classifier
 from stages.core.models.folding import folded
 
 CUDA = torch.device("cuda:0")
-ATTACKS = {attack.name.split("/")[0]: attack for classes in (3, 10) for attack in ensemble(0, classes)}
+ATTACKS = {attack.name: attack for classes in (3, 10) for attack in ensemble(0, classes)}
 
 
 @pytest.fixture
@@ -52,7 +52,8 @@ def points(network: nn.Module) -> Points:
     images = torch.rand(4, 3, 8, 8, device=CUDA)
     labels = torch.zeros(4, dtype=torch.int64, device=CUDA)
     targets = torch.ones(4, 9, dtype=torch.int64, device=CUDA)
-    return Points(network, images, labels, torch.arange(4, device=CUDA), targets, 8 / 255)
+    ranks = torch.arange(4, device=CUDA)
+    return Points(network, images, labels, torch.arange(4, device=CUDA), targets, ranks, 8 / 255)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])

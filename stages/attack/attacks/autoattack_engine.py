@@ -2,8 +2,9 @@
 
 APGD-CE, APGD on the targeted DLR loss, targeted FAB (100 iterations each, 9 targets or K - 1 where they are fewer) and
 Square (5,000 queries), in this order. Against the official code, `autoattack`: a broken point leaves at once, random
-numbers belong to the image, Square draws a square for every point, and any number of classes from 2 will do. Below 4
-classes, where the targeted DLR loss is not defined, APGD ascends z_t - z_y: `apgd-margin-t`.
+numbers belong to the image, a point's targets are searched side by side, Square draws a square for every point, and any
+number of classes from 2 will do. Below 4 classes, where the targeted DLR loss is not defined, APGD ascends z_t - z_y:
+`apgd-margin-t`.
 """
 
 from typing import Literal
@@ -74,7 +75,8 @@ def _search(
     with torch.no_grad():
         order = torch.cat([model(part) for part in images.split(evaluation.batch_size)]).argsort(dim=1, descending=True)
     targets = order[order != labels.unsqueeze(1)].view(len(labels), -1)
-    points = Points(network, images, labels, evaluation.indices.to(images.device), targets, threat.epsilon)
+    indices = evaluation.indices.to(images.device)
+    points = Points(network, images, labels, indices, targets, torch.zeros_like(labels), threat.epsilon)
     attacks = ensemble(evaluation.seed, targets.shape[1] + 1)
 
     def after_look() -> None:
@@ -91,20 +93,21 @@ def _search(
 
 def ensemble(seed: int, classes: int) -> list[Attack]:
     """The attacks in order, for a number of classes."""
-    targets = range(min(TARGETS, classes - 1))
+    runs = min(TARGETS, classes - 1)
     name, loss = ("apgd-t", targeted_dlr) if classes >= LEAST_FOR_DLR else ("apgd-margin-t", targeted_margin)
     return [
         APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce")),
-        *(APGD(f"{name}/{rank + 1}", loss(rank), Draws(seed, f"apgd-t/{rank + 1}")) for rank in targets),
-        *(FAB(f"fab-t/{rank + 1}", rank) for rank in targets),
+        APGD(name, loss, Draws(seed, "apgd-t"), runs),
+        FAB("fab-t", runs),
         Square(Draws(seed, "square")),
     ]
 
 
 def passes(progress: Progress, attacks: list[Attack]) -> tuple[float, float]:
     """Passes through the network (made, still to make if no further point breaks); a backward counts twice."""
-    costs = [attack.iterations * (attack.passes[0] + 2 * attack.passes[1]) for attack in attacks]
+    costs = [attack.runs * attack.iterations * (attack.passes[0] + 2 * attack.passes[1]) for attack in attacks]
     made = float((progress.forwards + 2 * progress.backwards).sum())
     later = sum(costs[progress.attack + 1 :]) * len(progress.left)
-    rest = 1 - progress.iteration / attacks[progress.attack].iterations
-    return made, later + costs[progress.attack] * (len(progress.waiting) + rest * len(progress.wave))
+    attack = attacks[progress.attack]
+    begun = (1 - progress.iteration / attack.iterations) * len(progress.wave) / attack.runs
+    return made, later + costs[progress.attack] * (len(progress.waiting) + begun)

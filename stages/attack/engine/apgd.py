@@ -24,25 +24,16 @@ def cross_entropy(points: Points, logits: Tensor) -> Tensor:
     return F.cross_entropy(logits, points.labels, reduction="none")
 
 
-def targeted_dlr(rank: int) -> Loss:
-    """-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2), t the target of a rank from 0; 4 classes or more."""
-
-    def loss(points: Points, logits: Tensor) -> Tensor:
-        first, _, third, fourth = logits.topk(4, dim=1).values.unbind(dim=1)
-        return targeted_margin(rank)(points, logits) / (first - (third + fourth) / 2 + _TINY)
-
-    return loss
+def targeted_dlr(points: Points, logits: Tensor) -> Tensor:
+    """-(z_y - z_t) / (z_(1) - (z_(3) + z_(4)) / 2), t the target; 4 classes or more."""
+    first, _, third, fourth = logits.topk(4, dim=1).values.unbind(dim=1)
+    return targeted_margin(points, logits) / (first - (third + fourth) / 2 + _TINY)
 
 
-def targeted_margin(rank: int) -> Loss:
-    """z_t - z_y, t the target of a rank from 0: what is left of the targeted DLR loss below 4 classes."""
-
-    def loss(points: Points, logits: Tensor) -> Tensor:
-        pair = torch.stack([points.targets[:, rank], points.labels], dim=1)
-        target, true = logits.gather(1, pair).unbind(dim=1)
-        return target - true
-
-    return loss
+def targeted_margin(points: Points, logits: Tensor) -> Tensor:
+    """z_t - z_y, t the target: what is left of the targeted DLR loss below 4 classes."""
+    target, true = logits.gather(1, torch.stack([points.target, points.labels], dim=1)).unbind(dim=1)
+    return target - true
 
 
 def checkpoints(iterations: int) -> dict[int, int]:
@@ -61,18 +52,19 @@ def checkpoints(iterations: int) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class APGD:
-    """One run from a random start."""
+    """From a random start."""
 
     name: str
     loss: Loss
     draws: Draws
+    runs: int = 1
     iterations: int = 100
     start_passes: tuple[int, int] = (1, 1)
     passes: tuple[int, int] = (1, 1)
 
     def begin(self, points: Points) -> State:
         """A random point on the ball's surface, its loss and gradient."""
-        noise = 2 * self.draws.uniform(points.indices, 0, points.images[0].numel()) - 1
+        noise = 2 * self.draws.uniform(points.indices, points.ranks.unsqueeze(1), points.images[0].numel()) - 1
         noise = noise / (noise.abs().amax(dim=1, keepdim=True) + _TINY)
         x = points.project(points.images + points.epsilon * noise.view_as(points.images))
         logits, loss, gradient = points.gradient(x, lambda logits: self.loss(points, logits))

@@ -34,7 +34,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of one attack under one seed. attack: a name, such as `apgd-t/3`."""
+    """The random numbers of one attack under one seed. attack: its name."""
 
     seed: int
     attack: str
@@ -45,15 +45,18 @@ class Draws:
         bits = int(digest([self.seed, self.attack], length=16), 16)
         return bits & _WORD, bits >> 32
 
-    def uniform(self, indices: Tensor, draw: int, count: int) -> Tensor:
-        """(n, count) float32 in [0, 1), multiples of 2^-24, for points of these `indices` (n,) at their draw `draw`."""
+    def uniform(self, indices: Tensor, draw: int | Tensor, count: int) -> Tensor:
+        """(n, count) float32 in [0, 1), multiples of 2^-24, for points of these `indices` (n,) at draw `draw`.
+
+        draw: one for all, or (n, 1).
+        """
         return self.sequence(indices, draw, 1, count)[:, 0]
 
-    def sequence(self, indices: Tensor, first: int, draws: int, count: int) -> Tensor:
+    def sequence(self, indices: Tensor, first: int | Tensor, draws: int, count: int) -> Tensor:
         """(n, draws, count): what `uniform` gives for the draws from `first` on, made at once."""
         blocks = -(-count // _WORDS_A_BLOCK)
         place = torch.arange(blocks, device=indices.device).view(1, 1, -1)
-        draw = torch.arange(first, first + draws, device=indices.device).view(1, -1, 1)
+        draw = (torch.arange(draws, device=indices.device) + first).unsqueeze(-1)
         index = indices.view(-1, 1, 1)
         words = torch.stack(
             torch.broadcast_tensors(*philox((place, draw, index & _WORD, index >> 32), self.key)), dim=-1

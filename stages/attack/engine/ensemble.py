@@ -1,8 +1,9 @@
 """The ensemble: each attack on the points that those before it left, until a point is broken or all have tried.
 
-A point leaves when the judge says so and for no other reason. All points of a wave stand at the same iteration; after a
-few iterations those whose search found something are judged at once, the broken ones leave, and the rest are packed
-into full batches again. So a finding may wait a few iterations to be judged, and nothing is read on the host between.
+A point leaves when the judge says so and for no other reason. All searches of a wave, of which an attack may have
+several a point, stand at the same iteration; after a few iterations what they found is judged at once, the broken
+points leave with all their searches, and the rest are packed into full batches again. So a finding may wait a few
+iterations to be judged, and nothing is read on the host between.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from stages.core.job.interrupt import uninterrupted
 
 MOST_BETWEEN_LOOKS = 10  # iterations
 LOOKS_A_DOUBLING = 4
-WAVE = 1024  # points whose states are held, and saved, at a time
+WAVE = 1024  # searches whose states are held, and saved, at a time
 
 Judge = Callable[[Tensor, Tensor, str, int], Tensor]
 
@@ -32,12 +33,14 @@ class Progress:
     """How far the ensemble is: what a next attempt goes on from.
 
     left: (n,) places of the points that nothing has broken, in the order of the file; waiting: those of them whom the
-    attack has yet to try; wave: those who are at it, with their state; forwards, backwards (n,): passes of each point.
+    attack has yet to try; wave: those who are at it, each as often as it has searches, of which `ranks` tells which,
+    with their state; forwards, backwards (n,): passes of each point.
     """
 
     left: Tensor
     waiting: Tensor
     wave: Tensor
+    ranks: Tensor
     forwards: Tensor
     backwards: Tensor
     attack: int = 0
@@ -48,7 +51,7 @@ class Progress:
     def at_start(cls, places: Tensor, forwards: Tensor, backwards: Tensor | None = None) -> "Progress":
         """Before the first attack on the points at `places` (k,), ascending; counts go on from the given ones (n,)."""
         backwards = forwards if backwards is None else backwards
-        return cls(places, places, places[:0], forwards.clone(), backwards.clone())
+        return cls(places, places, places[:0], places[:0], forwards.clone(), backwards.clone())
 
     def record(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -78,38 +81,41 @@ def attack_all(
                 _iterate(points, progress, attack, judge, batch_size)
                 after_look()
             with uninterrupted():
-                progress.wave, progress.state = progress.wave[:0], {}
+                progress.wave, progress.ranks, progress.state = progress.wave[:0], progress.ranks[:0], {}
         with uninterrupted():
             progress.attack, progress.waiting = progress.attack + 1, progress.left
 
 
 def _begin_wave(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
     """Let the next of the waiting points begin."""
-    size = max(WAVE, batch_size)
-    wave = progress.waiting[:size]
-    parts = wave.to(points.images.device).split(batch_size)
-    state = _joined([attack.begin(points.at(part)) for part in parts])
+    size = max(max(WAVE, batch_size) // attack.runs, 1)
+    wave = progress.waiting[:size].repeat_interleave(attack.runs)
+    ranks = torch.arange(attack.runs).repeat(len(wave) // attack.runs)
+    state = _joined([attack.begin(batch) for batch in _batches(points, wave, ranks, batch_size)])
     with uninterrupted():
-        progress.wave, progress.waiting = wave, progress.waiting[size:]
+        progress.wave, progress.ranks, progress.waiting = wave, ranks, progress.waiting[size:]
         _take_in(progress, state, attack, judge, 0, attack.start_passes)
 
 
 def _iterate(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
     """Take the wave to the next look."""
     stop = next_look(progress.iteration, attack.iterations)
-    parts = progress.wave.to(points.images.device).split(batch_size)
-    states: list[State] = [{} for _ in parts]
-    for name, value in progress.state.items():
-        for state, rows in zip(states, value.split(batch_size), strict=True):
-            state[name] = rows
-    for state, part in zip(states, parts, strict=True):
-        batch = points.at(part)
+    batches = _batches(points, progress.wave, progress.ranks, batch_size)
+    parts = {name: value.split(batch_size) for name, value in progress.state.items()}
+    states = [{name: parts[name][number] for name in parts} for number in range(len(batches))]
+    for batch, state in zip(batches, states, strict=True):
         for iteration in range(progress.iteration, stop):
             attack.advance(batch, state, iteration)
     forwards, backwards = attack.passes
     done = stop - progress.iteration
     with uninterrupted():
         _take_in(progress, _joined(states), attack, judge, stop, (forwards * done, backwards * done))
+
+
+def _batches(points: Points, wave: Tensor, ranks: Tensor, batch_size: int) -> list[Points]:
+    device = points.images.device
+    parts = zip(wave.to(device).split(batch_size), ranks.to(device).split(batch_size), strict=True)
+    return [points.at(*part) for part in parts]
 
 
 def _joined(states: Sequence[State]) -> State:
@@ -120,21 +126,27 @@ def _joined(states: Sequence[State]) -> State:
 def _take_in(
     progress: Progress, state: State, attack: Attack, judge: Judge, iteration: int, passes: tuple[int, int]
 ) -> None:
-    """Let the wave stand at `iteration`, judge what its search found since the last look, and let the broken leave.
+    """Let the wave stand at `iteration`, judge what its searches found since the last look, and let the broken leave.
 
-    At its end the best image of every point is judged. This is the one moment at which the host waits for the device.
+    At its end the best image of every search is judged. Of several searches that found something, the one of the lowest
+    rank breaks the point. This is the one moment at which the host waits for the device.
     """
     progress.state, progress.iteration = state, iteration
-    progress.forwards[progress.wave] += passes[0]
-    progress.backwards[progress.wave] += passes[1]
+    for counts, made in zip((progress.forwards, progress.backwards), passes, strict=True):
+        counts.index_add_(0, progress.wave, torch.full_like(progress.wave, made))
     candidates = torch.ones_like(state["fooled"]) if iteration == attack.iterations else state["fooled"]
-    places = candidates.nonzero().flatten()
-    if not len(places):
+    rows = candidates.nonzero().flatten().cpu()
+    if not len(rows):
         return
-    broken = torch.zeros(len(progress.wave), dtype=torch.bool)
-    broken[places.cpu()] = judge(progress.wave[places.cpu()], state["found"][places], attack.name, iteration)
-    stay = (~broken).nonzero().flatten()
-    progress.left = progress.left[~torch.isin(progress.left, progress.wave[broken])]
-    progress.wave = progress.wave[stay]
+    broken = torch.zeros(len(progress.forwards), dtype=torch.bool)
+    for rank in progress.ranks[rows].unique().tolist():
+        at = rows[(progress.ranks[rows] == rank) & ~broken[progress.wave[rows]]]
+        if len(at):
+            name = attack.name if attack.runs == 1 else f"{attack.name}/{rank + 1}"
+            places = progress.wave[at]
+            broken[places] = judge(places, state["found"][at.to(candidates.device)], name, iteration)
+    stay = (~broken[progress.wave]).nonzero().flatten()
+    progress.left = progress.left[~broken[progress.left]]
+    progress.wave, progress.ranks = progress.wave[stay], progress.ranks[stay]
     progress.state = {name: value[stay.to(value.device)] for name, value in state.items()}
     progress.state["fooled"] = torch.zeros_like(progress.state["fooled"])

@@ -37,10 +37,10 @@ def toward_hyperplane(start: Tensor, normal: Tensor, gap: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FAB:
-    """One run from the image towards the boundary to the target of a rank from 0."""
+    """From the image towards the boundary to the target."""
 
     name: str
-    rank: int
+    runs: int
     iterations: int = 100
     start_passes: tuple[int, int] = (0, 0)
     passes: tuple[int, int] = (2, 1)
@@ -53,7 +53,7 @@ class FAB:
     def advance(self, points: Points, state: State, iteration: int) -> None:
         """A biased step over the linearized boundary; from behind it, back towards the image."""
         image, x = points.images.flatten(1), state["x"].flatten(1)
-        _, lead, gradient = points.gradient(state["x"], lambda logits: targeted_margin(self.rank)(points, logits))
+        _, lead, gradient = points.gradient(state["x"], lambda logits: targeted_margin(points, logits))
         normal = gradient.flatten(1)
         # The plane where the linearized margin is 0; its value is `lead` at x and this at the image.
         at_image = lead + (normal * (image - x)).sum(dim=1)

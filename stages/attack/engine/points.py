@@ -17,7 +17,8 @@ class Points:
 
     network: images (n, C, H, W) float32 -> logits (n, K); labels (n,), which no point has left; indices (n,): where
     each stands in the test set, by which its random numbers are found; targets (n, T): the other classes, the likeliest
-    at the clean image first.
+    at the clean image first; ranks (n,): which of them a search aims at. A point may be there several times, once for
+    each of its searches.
     """
 
     network: nn.Module
@@ -25,12 +26,18 @@ class Points:
     labels: Tensor
     indices: Tensor
     targets: Tensor
+    ranks: Tensor
     epsilon: float
 
-    def at(self, places: Tensor | slice) -> "Points":
-        """Some of the points."""
+    def at(self, places: Tensor, ranks: Tensor) -> "Points":
+        """The points at `places` (r,), each with its rank; both on the device."""
         parts = {name: getattr(self, name)[places] for name in ("images", "labels", "indices", "targets")}
-        return replace(self, **parts)
+        return replace(self, **parts, ranks=ranks)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """(n,) the class that each search aims at."""
+        return self.targets.gather(1, self.ranks.unsqueeze(1)).squeeze(1)
 
     @cached_property
     def lowest(self) -> Tensor:
@@ -63,8 +70,9 @@ class Points:
 class Attack(Protocol):
     """A search that all points of a batch go through in step; each by itself, whoever else is in the batch.
 
-    Its state holds one entry a point in every tensor. Two of them are read from outside: `found` (n, C, H, W), an image
-    that the network gets wrong, where `fooled` (n,) says that there is one; else the best image so far.
+    Where `runs` is more than one, every point is searched that often side by side, once for each rank from 0. The state
+    holds one entry a search in every tensor. Two of them are read from outside: `found` (n, C, H, W), an image that the
+    network gets wrong, where `fooled` (n,) says that there is one; else the best image so far.
     """
 
     @property
@@ -75,6 +83,11 @@ class Attack(Protocol):
     @property
     def iterations(self) -> int:
         """How many every point gets."""
+        ...
+
+    @property
+    def runs(self) -> int:
+        """How many searches every point gets."""
         ...
 
     @property

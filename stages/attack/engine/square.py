@@ -32,6 +32,7 @@ class Square:
 
     draws: Draws
     name: str = "square"
+    runs: int = 1
     iterations: int = 5000
     start_passes: tuple[int, int] = (1, 0)
     passes: tuple[int, int] = (1, 0)

@@ -1,7 +1,6 @@
 """The engine's attacks, step by step, against the official code and against loops over single points."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -22,14 +21,14 @@ from tests.unit.drawing import seeded
 EPSILON = 0.02
 
 
-def points_of(size: int = 6, epsilon: float = EPSILON, classes: int = 10) -> Points:
-    """Points that a small net gets right, under the net itself."""
+def points_of(size: int = 6, epsilon: float = EPSILON, classes: int = 10, rank: int = 0) -> Points:
+    """Points that a small net gets right, under the net itself, aimed at the target of a rank."""
     model = build(classes).requires_grad_(False)
     images, labels = batch(model, size)
     with torch.no_grad():
         order = model(images).argsort(dim=1, descending=True)
     targets = order[order != labels.unsqueeze(1)].view(size, -1)
-    return Points(model, images, labels, torch.arange(size) + 40, targets, epsilon)
+    return Points(model, images, labels, torch.arange(size) + 40, targets, torch.full((size,), rank), epsilon)
 
 
 def run(attack: Attack, points: Points) -> State:
@@ -42,12 +41,12 @@ def run(attack: Attack, points: Points) -> State:
 
 @pytest.mark.parametrize("rank", [None, 0, 8])
 def test_apgd_is_the_official_one_from_the_same_start(rank: int | None) -> None:
-    points = points_of()
+    points = points_of(rank=rank or 0)
     draws = Draws(0, "apgd")
     if rank is None:
         attack, official = APGD("a", cross_entropy, draws), APGDAttack(points.network, eps=EPSILON, loss="ce")
     else:
-        attack = APGD("a", targeted_dlr(rank), draws)
+        attack = APGD("a", targeted_dlr, draws)
         official = APGDAttack_targeted(points.network, eps=EPSILON)
         official.y_target = points.targets[:, rank]
     official.init_hyperparam(points.images)
@@ -81,11 +80,11 @@ def test_a_step_to_the_hyperplane_is_the_official_projection(share: float) -> No
 
 @pytest.mark.parametrize("rank", [0, 5])
 def test_fab_comes_as_near_as_the_official_one(rank: int) -> None:
-    points = points_of(epsilon=math.inf)
+    points = points_of(epsilon=math.inf, rank=rank)
     official = FABAttack_PT(points.network, n_iter=30, eps=EPSILON, norm="Linf", targeted=True)
     official.target_class = rank + 2
     x_adv = official.attack_single_run(points.images, points.labels, is_targeted=True)
-    attack = FAB("f", rank, iterations=30)
+    attack = FAB("f", runs=9, iterations=30)
     state, nearest = attack.begin(points), torch.full((len(points.labels),), math.inf)
     for iteration in range(attack.iterations):
         state["fooled"] = torch.zeros_like(state["fooled"])
@@ -140,10 +139,9 @@ def test_square_keeps_a_window_where_the_margin_gains() -> None:
 
 
 def test_below_four_classes_the_margin_to_the_target_is_ascended() -> None:
-    points = points_of(classes=3)
+    points = points_of(classes=3, rank=1)
     logits = torch.tensor([[1.0, 4.0, 2.0]]).repeat(6, 1)
-    loss: Any = targeted_margin(1)
     rows = torch.arange(6)
     wanted = logits[rows, points.targets[:, 1]] - logits[rows, points.labels]
-    assert torch.equal(loss(points, logits), wanted)
-    assert bool(run(APGD("a", loss, Draws(0, "a")), points_of(classes=3, epsilon=0.3))["fooled"].any())
+    assert torch.equal(targeted_margin(points, logits), wanted)
+    assert bool(run(APGD("a", targeted_margin, Draws(0, "a")), points_of(classes=3, epsilon=0.3))["fooled"].any())

@@ -14,7 +14,7 @@ from torch import Tensor
 from stages.attack.attacks import autoattack_engine
 from stages.attack.attacks.autoattack_engine import ensemble
 from stages.attack.engine import ensemble as engine
-from stages.attack.engine.apgd import APGD, checkpoints, cross_entropy
+from stages.attack.engine.apgd import APGD, checkpoints, cross_entropy, targeted_dlr
 from stages.attack.engine.draws import Draws
 from stages.attack.engine.ensemble import Progress, attack_all, next_look
 from stages.attack.engine.fab import FAB
@@ -23,15 +23,19 @@ from stages.attack.engine.square import Square
 from stages.core.outcomes import OUTCOME_DETAILS, read_outcomes
 from tests.unit.attack.attack_command import run
 from tests.unit.attack.test_engine import points_of
+from tests.unit.attack.test_engine import run as alone_by
 
 SMALL = 30
 
 
 def short(seed: int, classes: int) -> list[Attack]:
     """The ensemble with few iterations and two targets."""
-    found: list[Attack] = [APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce"), iterations=8)]
-    found += [FAB(f"fab-t/{rank + 1}", rank, iterations=6) for rank in range(2)]
-    return [*found, Square(Draws(seed, "square"), iterations=SMALL)]
+    return [
+        APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce"), iterations=8),
+        APGD("apgd-t", targeted_dlr, Draws(seed, "apgd-t"), 2, iterations=4),
+        FAB("fab-t", 2, iterations=6),
+        Square(Draws(seed, "square"), iterations=SMALL),
+    ]
 
 
 @pytest.fixture
@@ -62,9 +66,27 @@ def test_nothing_leaves_but_what_the_judge_calls_broken() -> None:
     assert progress.left.tolist() == [0, 1, 3, 4, 5]
     assert asked.count(2) == 1
     assert all(asked.count(place) >= 4 for place in progress.left.tolist())
-    assert progress.forwards[0] == 1 + 8 + 2 * 12 + 1 + SMALL
-    assert progress.backwards[0] == 1 + 8 + 2 * 6
+    assert progress.forwards[0] == 1 + 8 + 2 * (1 + 4) + 2 * 12 + 1 + SMALL
+    assert progress.backwards[0] == 1 + 8 + 2 * (1 + 4) + 2 * 6
     assert progress.forwards[2] <= 1 + 8
+
+
+def test_searches_side_by_side_break_what_each_breaks_alone() -> None:
+    points, attack = points_of(), APGD("apgd-t", targeted_dlr, Draws(0, "apgd-t"), 3, iterations=20)
+    broken: dict[int, str] = {}
+
+    def judge(places: Tensor, x_adv: Tensor, by: str, iteration: int) -> Tensor:
+        with torch.no_grad():
+            wrong = points.network(x_adv).argmax(dim=1) != points.labels[places]
+        broken.update(dict.fromkeys(places[wrong].tolist(), by))
+        return wrong
+
+    progress = Progress.at_start(torch.arange(6), torch.zeros(6, dtype=torch.int64))
+    attack_all(points, [attack], progress, judge, batch_size=4)
+    alone = torch.stack([alone_by(attack, points_of(rank=rank))["fooled"] for rank in range(3)])
+    assert set(broken) == set(alone.any(dim=0).nonzero().flatten().tolist())
+    assert 0 < len(broken) < 6
+    assert all(alone[int(by.removeprefix("apgd-t/")) - 1, place] for place, by in broken.items())
 
 
 def test_looks_are_frequent_at_first_and_never_far_apart() -> None:
@@ -86,13 +108,12 @@ def test_the_step_size_is_looked_at_when_the_official_code_does() -> None:
     assert checkpoints(100) == wanted
 
 
-@pytest.mark.parametrize(("classes", "names"), [(2, 4), (3, 6), (4, 8), (10, 20), (200, 20)])
-def test_targets_are_nine_or_the_other_classes(classes: int, names: int) -> None:
-    found = [attack.name for attack in ensemble(0, classes)]
-    assert len(found) == len(set(found)) == names
-    assert found[0] == "apgd-ce"
-    assert found[-1] == "square"
-    assert found[1] == ("apgd-margin-t/1" if classes < 4 else "apgd-t/1")
+@pytest.mark.parametrize(("classes", "targets"), [(2, 1), (3, 2), (4, 3), (10, 9), (200, 9)])
+def test_targets_are_nine_or_the_other_classes(classes: int, targets: int) -> None:
+    found = {attack.name: attack.runs for attack in ensemble(0, classes)}
+    second = "apgd-margin-t" if classes < 4 else "apgd-t"
+    assert found == {"apgd-ce": 1, second: targets, "fab-t": targets, "square": 1}
+    assert list(found) == ["apgd-ce", second, "fab-t", "square"]
 
 
 @pytest.mark.usefixtures("shortened")
