@@ -7,7 +7,6 @@ goes on from there, and once all are there, summary.json says what they come to.
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -93,20 +92,18 @@ def block(points: Points, side: str, regime: str, seed: int, start: int) -> None
     if path.exists() and asked.items() <= json.loads(path.read_text()).items():
         return
     part = points.take(start, start + BLOCK)
-    started = time.monotonic()
     broken = SIDES[side](part, REGIMES[regime], seed)
     record = {
         **asked,
         "indices": part.indices.tolist(),
         "broken_by": broken,
-        "seconds": round(time.monotonic() - started, 1),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(record))
-    print(f"{path.stem}: {broken.count('')} of {len(broken)} survive, {record['seconds']} s", flush=True)
+    print(f"{path.stem}: {broken.count('')} of {len(broken)} survive", flush=True)
 
 
 if __name__ == "__main__":
