@@ -106,8 +106,9 @@ def _batch_by_batch(trial: Trial, chosen: Tensor, finished: Finished, between_ba
 def _attack_batch(trial: Trial, searched: nn.Module, indices: Tensor, place: int) -> Verdicts:
     """Verdicts on one batch, attacked by way of `searched`: the model or its folded copy.
 
-    Where the copy takes an image for broken that the model still gets right, rounding has chosen for the attack; the
-    batch is attacked again by way of the model, so that folding never costs an attack a success.
+    An attack that CHOOSES returns, of the images it tried, one that the network got wrong. Where the copy did and the
+    model does not, rounding has chosen; the batch is attacked again by way of the model, so that folding never costs a
+    success.
     """
     attack, name, model = trial.attack, trial.name, trial.model
     images, labels = trial.images(indices), trial.labels(indices)
@@ -117,7 +118,7 @@ def _attack_batch(trial: Trial, searched: nn.Module, indices: Tensor, place: int
     x_adv = attack_function(attack.kind)(searched, images, labels, threat, generator, **attack.options)
     require_eval_mode(searched, name)
     verdicts = audit(model, name, attack, images, x_adv, labels, indices)
-    if searched is not model and bool(verdicts.robust.any()):
+    if searched is not model and declares("attacks", attack.kind, "CHOOSES"):
         with torch.no_grad():
             held = (searched(x_adv).argmax(dim=1) == labels).cpu()
         if bool((verdicts.robust & ~held).any()):

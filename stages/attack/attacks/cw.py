@@ -19,6 +19,7 @@ from stages.core.images.perturb import evaluating, without_parameter_gradients
 from stages.core.images.pixels import over_pixels
 from stages.core.images.threat import Threat
 
+CHOOSES = True
 FOLDED = True
 UNBOUNDED = True
 # Carlini's code scales by 0.999999; there a saturated pixel's gradient sinks to Adam's own 1e-8. Only saturated pixels

@@ -9,6 +9,7 @@ from stages.core.config.quantities import Count, Positive
 from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
+CHOOSES = True
 FOLDED = True
 
 
