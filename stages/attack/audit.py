@@ -34,11 +34,19 @@ class Verdicts:
 
 
 def audit(
-    model: nn.Module, name: str, attack: Attack, images: Tensor, x_adv: Tensor, labels: Tensor, indices: Tensor
+    model: nn.Module,
+    name: str,
+    attack: Attack,
+    images: Tensor,
+    x_adv: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    clean: Tensor | None = None,
 ) -> Verdicts:
     """Verdicts on adversarial images x_adv of `images`, both (B, C, H, W) float32; labels (B,).
 
-    name: the attack's id; indices (B,): where each stands in the test set. Raises AuditError for an image
+    name: the attack's id; indices (B,): where each stands in the test set; clean (B,): the model's predictions on
+    `images` by `score`, where they are known. Raises AuditError for an image
     out of [0, 1] or, for a bounded attack, out of its ball; DivergenceError for a logit that is not finite.
     """
     if x_adv.shape != images.shape or x_adv.dtype != images.dtype:
@@ -53,7 +61,8 @@ def audit(
         epsilon = 0.0 if attack.kind == "clean" else attack.epsilon
         tolerance = LINF_TOLERANCE if attack.norm == "linf" else L2_TOLERANCE * max(1.0, epsilon)
         _require_ball(name, linf if attack.norm == "linf" else l2, attack.norm, epsilon, tolerance, indices)
-    clean = score(model, name, images, indices).argmax(dim=1).cpu()
+    if clean is None:
+        clean = score(model, name, images, indices).argmax(dim=1).cpu()
     adversarial = score(model, name, x_adv, indices).argmax(dim=1).cpu()
     truth = labels.cpu()
     return Verdicts(clean, adversarial, (clean == truth) & (adversarial == truth), linf, l2)

@@ -15,8 +15,8 @@ def evaluate_above(
 ) -> tuple[pa.Table, Facts]:
     """What `evaluate` gives, where an image that is not robust in `below`, the next smaller radius, keeps its row.
 
-    Its perturbation is that of the smaller radius. below: None at the smallest. Facts: over all images; `n_attacked`
-    of them were attacked at this radius.
+    Its perturbation is that of the smaller radius. below: None at the smallest. Facts: over all images; above
+    the smallest radius `n_attacked` of them were attacked.
     """
     if below is None:
         return evaluate(trial, finished, between_batches)

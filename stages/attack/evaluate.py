@@ -107,8 +107,8 @@ def _attack_batch(trial: Trial, searched: nn.Module, indices: Tensor, place: int
     """Verdicts on one batch, attacked by way of `searched`: the model or its folded copy.
 
     An attack that CHOOSES returns, of the images it tried, one that the network got wrong. Where the copy did and the
-    model does not, rounding has chosen; the batch is attacked again by way of the model, so that folding never costs a
-    success.
+    model does not, rounding has chosen; the batch is attacked again by way of the model, so that no choice is lost.
+    Where rounding leads the search itself is another matter, as it is in another batch.
     """
     attack, name, model = trial.attack, trial.name, trial.model
     images, labels = trial.images(indices), trial.labels(indices)
@@ -135,7 +135,8 @@ def _all_at_once(trial: Trial, chosen: Tensor, finished: Finished, between_batch
         finished.seconds = spent + time.monotonic() - started
         between_batches()
 
-    evaluation = Evaluation(model, name, attack, images, labels, chosen, trial.seed, record, save_if_due)
+    counted = len(measured_images(trial.test.labels, attack.images, attack.subset))
+    evaluation = Evaluation(model, name, attack, images, labels, chosen, trial.seed, record, save_if_due, counted)
     function = attack_function(attack.kind)
     function(model, images, labels, Threat(attack.norm, attack.epsilon), evaluation, **attack.options)
     require_eval_mode(model, name)

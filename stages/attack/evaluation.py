@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stages.attack.audit import SCORE_BATCH, Verdicts, audit
-from stages.attack.engine.ensemble import Progress
+from stages.attack.audit import Verdicts, audit, score
+from stages.attack.engine.progress import Progress
 from stages.core.config.attacks import Attack
 from stages.core.job.progress import SECONDS_BETWEEN_LINES, log_line
 
@@ -30,7 +30,6 @@ class Record:
     forwards: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     backwards: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     search: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
 
     def saved(self) -> dict[str, Any]:
         """All of it, for a file."""
@@ -59,14 +58,18 @@ class Evaluation:
         seed: int,
         record: Record,
         save_if_due: Callable[[], None],
+        counted: int | None = None,
     ) -> None:
-        """images (n, C, H, W) in [0, 1] and labels (n,) on the model's device; indices (n,): places in the test set."""
+        """images (n, C, H, W) in [0, 1] and labels (n,) on the model's device; indices (n,): places in the test set.
+
+        counted: the images that the column counts, if a smaller radius has broken some already.
+        """
         self.name, self.attack, self.seed, self.indices = name, attack, seed, indices
         self.batch_size = attack.batch_size
         self.record, self.save_if_due = record, save_if_due
         self._model, self._images, self._labels = model, images, labels
-        self._spoken = self._started = time.monotonic()
-        self._first_made: float | None = None
+        self._counted = counted or len(labels)
+        self.begin_search(0.0)
         if record.verdicts is None:
             self._judge_clean()
 
@@ -78,13 +81,14 @@ class Evaluation:
     def judge(self, places: Tensor, x_adv: Tensor, by: str, iteration: int) -> Tensor:
         """(k,) bool on the CPU: which of the images at `places` (k,) x_adv (k, C, H, W) breaks, now on the record.
 
-        Bounds are measured in float64 and the prediction is the model's own, by a plain float32 forward.
+        Bounds are measured in float64 and the prediction is the model's own, by a plain float32 forward. An image that
+        has not moved breaks nothing, should it be rounded otherwise in another batch.
         """
         at = places.to(self._labels.device)
-        found = audit(
-            self._model, self.name, self.attack, self._images[at], x_adv, self._labels[at], self.indices[places]
-        )
-        broken = ~found.robust
+        images, labels, indices = self._images[at], self._labels[at], self.indices[places]
+        clean = self.verdicts.clean_prediction[places]
+        found = audit(self._model, self.name, self.attack, images, x_adv, labels, indices, clean)
+        broken = ~found.robust & (found.linf > 0)
         for column in ("adversarial_prediction", "robust", "linf", "l2"):
             getattr(self.verdicts, column)[places[broken]] = getattr(found, column)[broken]
         for place in places[broken].tolist():
@@ -92,22 +96,27 @@ class Evaluation:
         self.record.iteration[places[broken]] = iteration
         return broken
 
+    def begin_search(self, made: float) -> None:
+        """Tell the time from here on, where `made` passes through the network lie behind."""
+        self._spoken = self._begun = time.monotonic()
+        self._made_before = made
+
     def say(self, where: str, made: float, ahead: float) -> None:
         """A line now and then: where it is, the points left, what that makes of robust accuracy, the time left.
 
-        made: passes through the network so far; ahead: those still to make if no further point is broken.
+        made: passes through the network so far; ahead: those still to make in this search if no further point breaks.
         """
         now = time.monotonic()
-        self._first_made = made if self._first_made is None else self._first_made
         if now - self._spoken < SECONDS_BETWEEN_LINES:
             return
         self._spoken = now
-        left, images = int(self.verdicts.robust.sum()), len(self._labels)
-        interval = binomtest(left, images).proportion_ci(method="wilson")
-        most = tqdm.format_interval((now - self._started) * ahead / max(made - self._first_made, 1.0))
+        left = int(self.verdicts.robust.sum())
+        interval = binomtest(left, self._counted).proportion_ci(method="wilson")
+        most = tqdm.format_interval((now - self._begun) * ahead / (made - self._made_before))
         log_line(
-            f"attack {self.name}: {where}: {left} of {images} points left, robust accuracy {100 * left / images:.2f} %"
-            f" [{100 * interval.low:.2f}, {100 * interval.high:.2f}] so far; at most {most} to go"
+            f"attack {self.name}: {where}: {left} of {len(self._labels)} points left, robust accuracy"
+            f" {100 * left / self._counted:.2f} % [{100 * interval.low:.2f}, {100 * interval.high:.2f}] so far;"
+            f" this search has at most {most} to go"
         )
 
     @property
@@ -117,13 +126,10 @@ class Evaluation:
         return self.record.verdicts
 
     def _judge_clean(self) -> None:
-        parts = []
-        for start in range(0, len(self._labels), SCORE_BATCH):
-            part = slice(start, start + SCORE_BATCH)
-            images, labels = self._images[part], self._labels[part]
-            parts.append(audit(self._model, self.name, self.attack, images, images, labels, self.indices[part]))
-        columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])}
-        self.record.verdicts = Verdicts(**columns)
-        self.record.broken_by = [""] * len(self._labels)
-        none = torch.zeros(len(self._labels), dtype=torch.int64)
-        self.record.iteration, self.record.forwards, self.record.backwards = none, none.clone(), none.clone()
+        clean = score(self._model, self.name, self._images, self.indices).argmax(dim=1).cpu()
+        none = torch.zeros(len(clean), dtype=torch.int64)
+        size = torch.zeros(len(clean), dtype=torch.float64)
+        record = self.record
+        record.broken_by = [""] * len(clean)
+        record.iteration, record.forwards, record.backwards = none, none.clone(), none.clone()
+        record.verdicts = Verdicts(clean, clean.clone(), clean == self._labels.cpu(), size, size.clone())

@@ -9,9 +9,11 @@ import argparse
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 
 import torch
 
+from stages.core.code import code_digest
 from stages.core.files import atomic
 from tests.benchmarks.engine import engine
 from tests.benchmarks.regimes import REGIMES, ROOT, Points, load, official
@@ -86,9 +88,10 @@ def lost(ours: list[dict[int, str]], theirs: list[dict[int, str]]) -> dict[int, 
 
 
 def block(points: Points, side: str, regime: str, seed: int, start: int) -> None:
-    """Attack one block of points, unless that is done for this checkpoint and this radius."""
+    """Attack one block of points, unless that is done for this checkpoint, this radius and this code."""
     path = PARTS / f"{side}-{regime}-seed{seed}-{start:03}.json"
-    asked = {"checkpoint": points.sha256, "epsilon": REGIMES[regime]}
+    code = version("pyautoattack") if side == "official" else code_digest(["stages.attack.attacks.autoattack_engine"])
+    asked = {"checkpoint": points.sha256, "epsilon": REGIMES[regime], "code": code}
     if path.exists() and asked.items() <= json.loads(path.read_text()).items():
         return
     part = points.take(start, start + BLOCK)

@@ -140,7 +140,8 @@ def _columns(experiment: Experiment, key: str) -> list[Column]:
     """An attack as the tables stage is told of it: a column for each of its radii."""
     found = []
     for rung, attack in experiment.attacks[key].rungs().items():
-        label = _label(experiment, key) + (f" ε = {rung[1:]}/255" if rung else "")
+        unit = "/255" if attack.norm == "linf" else ""
+        label = _label(experiment, key) + (f" ε = {rung[1:]}{unit}" if rung else "")
         found.append(Column(attack=key + rung, label=label, settings=attack.model_dump(mode="json", exclude={"label"})))
     return found
 

@@ -7,20 +7,22 @@ number of classes from 2 will do. Below 4 classes, where the targeted DLR loss i
 `apgd-margin-t`.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from stages.attack.engine.apgd import APGD, cross_entropy, targeted_dlr, targeted_margin
 from stages.attack.engine.draws import Draws
-from stages.attack.engine.ensemble import Progress, attack_all
+from stages.attack.engine.ensemble import attack_all
 from stages.attack.engine.fab import FAB
-from stages.attack.engine.points import Attack, Points
+from stages.attack.engine.points import Algorithm, Points
+from stages.attack.engine.progress import Progress
 from stages.attack.engine.square import Square
 from stages.attack.evaluation import Evaluation
 from stages.core.config.quantities import Fraction01
 from stages.core.images.threat import Threat
+from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import log_line
 from stages.core.models.folding import folded
 
@@ -29,6 +31,7 @@ NORMS = ("linf",)
 LEAST_CLASSES = 2
 TARGETS = 9
 LEAST_FOR_DLR = 4
+_LEAST = 2.0**-25  # less than what two draws differ by
 
 
 def autoattack_engine(
@@ -44,26 +47,40 @@ def autoattack_engine(
     """Attack all images (n, C, H, W) in [0, 1] that the model gets right; what breaks is on the evaluation's record.
 
     precision: of the search; every verdict is a float32 forward of the model itself. rechecked: under bfloat16 the
-    share of its survivors, drawn at random, that is attacked again in float32; if one of them breaks, all are.
+    share of its survivors, drawn at random and at least one, that is attacked again in float32; if one breaks, all are.
     """
     record = evaluation.record
     search = record.search
     if not search:
         places = evaluation.correct.nonzero().flatten() if threat.epsilon > 0 else torch.zeros(0, dtype=torch.int64)
         search.update(phase="search", places=places, progress=Progress.at_start(places, record.forwards))
+    following: dict[str, Any]
     while True:
         narrow = precision == "bfloat16" and search["phase"] == "search"
         network = folded(model, images, torch.bfloat16 if narrow else torch.float32)
         left = _search(model, network, images, labels, threat, evaluation)
         if narrow:
-            chosen = Draws(evaluation.seed, "recheck").uniform(evaluation.indices[left], 0, 1)[:, 0] < rechecked
-            search.update(phase="recheck", places=left[chosen], others=left[~chosen])
+            chosen = _sample(evaluation, left, rechecked)
+            following = {"phase": "recheck", "places": left[chosen], "others": left[~chosen]}
         elif search["phase"] == "recheck" and len(left) < len(search["places"]):
-            search.update(phase="widened", places=search["others"])
+            following = {"phase": "widened", "places": search["others"]}
         else:
-            return
+            break
+        following["progress"] = Progress.at_start(following["places"], record.forwards, record.backwards)
+        with uninterrupted():
+            search.update(following)
         log_line(f"attack {evaluation.name}: {search['phase']}: {len(search['places'])} survivors again in float32")
-        search["progress"] = Progress.at_start(search["places"], record.forwards, record.backwards)
+    if search["phase"] == "recheck" and (tried := len(search["places"])):
+        log_line(
+            f"attack {evaluation.name}: none of {tried} survivors broke in float32; with 95 % confidence less than"
+            f" {100 * (1 - 0.05 ** (1 / tried)):.1f} % of all would"
+        )
+
+
+def _sample(evaluation: Evaluation, left: Tensor, share: float) -> Tensor:
+    """(k,) bool which of the points that are left are attacked again."""
+    drawn = Draws(evaluation.seed, "recheck").uniform(evaluation.indices[left], 0, 1)[:, 0]
+    return drawn < (share if share == 0 or not len(left) else max(share, float(drawn.min()) + _LEAST))
 
 
 def _search(
@@ -78,10 +95,11 @@ def _search(
     indices = evaluation.indices.to(images.device)
     points = Points(network, images, labels, indices, targets, torch.zeros_like(labels), threat.epsilon)
     attacks = ensemble(evaluation.seed, targets.shape[1] + 1)
+    evaluation.begin_search(passes(progress, attacks)[0] if progress.attack < len(attacks) else 0.0)
 
     def after_look() -> None:
         attack = attacks[progress.attack]
-        where = f"{attack.name}, iteration {progress.iteration} of {attack.iterations}"
+        where = f"{record.search['phase']}: {attack.name}, iteration {progress.iteration} of {attack.iterations}"
         evaluation.say(where, *passes(progress, attacks))
         evaluation.save_if_due()
 
@@ -91,7 +109,7 @@ def _search(
     return left
 
 
-def ensemble(seed: int, classes: int) -> list[Attack]:
+def ensemble(seed: int, classes: int) -> list[Algorithm]:
     """The attacks in order, for a number of classes."""
     runs = min(TARGETS, classes - 1)
     name, loss = ("apgd-t", targeted_dlr) if classes >= LEAST_FOR_DLR else ("apgd-margin-t", targeted_margin)
@@ -103,7 +121,7 @@ def ensemble(seed: int, classes: int) -> list[Attack]:
     ]
 
 
-def passes(progress: Progress, attacks: list[Attack]) -> tuple[float, float]:
+def passes(progress: Progress, attacks: list[Algorithm]) -> tuple[float, float]:
     """Passes through the network (made, still to make if no further point breaks); a backward counts twice."""
     costs = [attack.runs * attack.iterations * (attack.passes[0] + 2 * attack.passes[1]) for attack in attacks]
     made = float((progress.forwards + 2 * progress.backwards).sum())

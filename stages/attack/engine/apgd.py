@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,7 @@ def targeted_margin(points: Points, logits: Tensor) -> Tensor:
     return target - true
 
 
+@cache
 def checkpoints(iterations: int) -> dict[int, int]:
     """After which iterations the step size is looked at, and how many lie behind it since the last look (Sec. 3.2).
 

@@ -7,13 +7,12 @@ iterations to be judged, and nothing is read on the host between.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from stages.attack.engine.points import Attack, Points, State
+from stages.attack.engine.points import Algorithm, Points, State
+from stages.attack.engine.progress import Progress
 from stages.core.job.interrupt import uninterrupted
 
 MOST_BETWEEN_LOOKS = 10  # iterations
@@ -28,39 +27,9 @@ def next_look(iteration: int, iterations: int) -> int:
     return min(iteration + min(max(iteration // LOOKS_A_DOUBLING, 1), MOST_BETWEEN_LOOKS), iterations)
 
 
-@dataclass
-class Progress:
-    """How far the ensemble is: what a next attempt goes on from.
-
-    left: (n,) places of the points that nothing has broken, in the order of the file; waiting: those of them whom the
-    attack has yet to try; wave: those who are at it, each as often as it has searches, of which `ranks` tells which,
-    with their state; forwards, backwards (n,): passes of each point.
-    """
-
-    left: Tensor
-    waiting: Tensor
-    wave: Tensor
-    ranks: Tensor
-    forwards: Tensor
-    backwards: Tensor
-    attack: int = 0
-    iteration: int = 0
-    state: State = field(default_factory=dict)
-
-    @classmethod
-    def at_start(cls, places: Tensor, forwards: Tensor, backwards: Tensor | None = None) -> "Progress":
-        """Before the first attack on the points at `places` (k,), ascending; counts go on from the given ones (n,)."""
-        backwards = forwards if backwards is None else backwards
-        return cls(places, places, places[:0], places[:0], forwards.clone(), backwards.clone())
-
-    def record(self) -> dict[str, Any]:
-        """All of it, for a file."""
-        return {**vars(self), "state": {name: value.cpu() for name, value in self.state.items()}}
-
-
 def attack_all(
     points: Points,
-    attacks: Sequence[Attack],
+    attacks: Sequence[Algorithm],
     progress: Progress,
     judge: Judge,
     batch_size: int,
@@ -86,7 +55,7 @@ def attack_all(
             progress.attack, progress.waiting = progress.attack + 1, progress.left
 
 
-def _begin_wave(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
+def _begin_wave(points: Points, progress: Progress, attack: Algorithm, judge: Judge, batch_size: int) -> None:
     """Let the next of the waiting points begin."""
     size = max(max(WAVE, batch_size) // attack.runs, 1)
     wave = progress.waiting[:size].repeat_interleave(attack.runs)
@@ -97,7 +66,7 @@ def _begin_wave(points: Points, progress: Progress, attack: Attack, judge: Judge
         _take_in(progress, state, attack, judge, 0, attack.start_passes)
 
 
-def _iterate(points: Points, progress: Progress, attack: Attack, judge: Judge, batch_size: int) -> None:
+def _iterate(points: Points, progress: Progress, attack: Algorithm, judge: Judge, batch_size: int) -> None:
     """Take the wave to the next look."""
     stop = next_look(progress.iteration, attack.iterations)
     batches = _batches(points, progress.wave, progress.ranks, batch_size)
@@ -124,7 +93,7 @@ def _joined(states: Sequence[State]) -> State:
 
 
 def _take_in(
-    progress: Progress, state: State, attack: Attack, judge: Judge, iteration: int, passes: tuple[int, int]
+    progress: Progress, state: State, attack: Algorithm, judge: Judge, iteration: int, passes: tuple[int, int]
 ) -> None:
     """Let the wave stand at `iteration`, judge what its searches found since the last look, and let the broken leave.
 
@@ -145,8 +114,9 @@ def _take_in(
             name = attack.name if attack.runs == 1 else f"{attack.name}/{rank + 1}"
             places = progress.wave[at]
             broken[places] = judge(places, state["found"][at.to(candidates.device)], name, iteration)
-    stay = (~broken[progress.wave]).nonzero().flatten()
+    stay = ~broken[progress.wave]
     progress.left = progress.left[~broken[progress.left]]
     progress.wave, progress.ranks = progress.wave[stay], progress.ranks[stay]
-    progress.state = {name: value[stay.to(value.device)] for name, value in state.items()}
+    stay = stay.nonzero().flatten().to(candidates.device)
+    progress.state = {name: value[stay] for name, value in state.items()}
     progress.state["fooled"] = torch.zeros_like(progress.state["fooled"])

@@ -67,7 +67,7 @@ class Points:
         return logits.detach(), losses.detach(), gradient
 
 
-class Attack(Protocol):
+class Algorithm(Protocol):
     """A search that all points of a batch go through in step; each by itself, whoever else is in the batch.
 
     Where `runs` is more than one, every point is searched that often side by side, once for each rank from 0. The state

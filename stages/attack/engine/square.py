@@ -59,11 +59,10 @@ class Square:
         up = numbers[:, 2:, None, None] >= 0.5
         x = torch.where(window, torch.where(up, points.highest, points.lowest), state["found"])
         lead = self._lead(points, x)
-        fooling = lead >= 0
-        better = (lead > state["lead"]) | fooling
+        better = lead > state["lead"]
         state["found"] = torch.where(over_pixels(better), x, state["found"])
         state["lead"] = torch.where(better, lead, state["lead"])
-        state["fooled"] = state["fooled"] | fooling
+        state["fooled"] = state["fooled"] | (better & (lead >= 0))
 
     @staticmethod
     def _lead(points: Points, x_adv: Tensor) -> Tensor:

@@ -43,7 +43,9 @@ class Attack(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="the settings of its kind")
     images: Count | None = Field(None, description="attack this many test images; default: all")
     subset: Subset = "stratified"
-    batch_size: Count = Field(256, description="images attacked at a time; random starts are drawn batch by batch")
+    batch_size: Count = Field(
+        256, description="images attacked at a time; most attacks draw random starts batch by batch"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,21 +75,20 @@ class Attack(Section):
         check_scale(self.norm, epsilon=self.epsilon)
         norms = constant("attacks", self.kind, "NORMS") or get_args(Norm)
         if self.norm not in norms:
-            raise PluginError(
-                f"norm: {self.kind} is an attack under {', '.join(norms)} alone, not {self.norm}; one step of the L2"
-                f" gradient is `kind: pgd` with `steps: 1, step_size: {self.epsilon:g}, random_start: false`"
+            cure = (
+                f"one step of the L2 gradient is `kind: pgd` with `steps: 1, step_size: {self.epsilon:g}, random_start:"
+                " false`"
+                if self.kind == "fgsm"
+                else f"`kind: autoattack` and `kind: pgd` take {self.norm}"
             )
+            raise PluginError(f"norm: {self.kind} is an attack under {', '.join(norms)} alone, not {self.norm}; {cure}")
         for key in ("norm", "epsilon"):
             if not self.bounded and getattr(self, key) != type(self).model_fields[key].default:
                 raise PluginError(
                     f"{key}: {self.kind} is held to no ball, it looks for the smallest perturbation; leave it out"
                 )
-        radii = self.epsilons
-        if radii and (list(radii) != sorted(set(radii)) or self.epsilon != radii[-1] or not self.bounded):
-            raise PluginError(
-                f"epsilons: {', '.join(f'{radius:g}' for radius in radii)} must ascend and belong to an attack that is"
-                f" held to a ball, and epsilon ({self.epsilon:g}) be left out; write e.g. `epsilons: [1/255, 2/255]`"
-            )
+        if self.epsilons:
+            self._make_a_curve()
         options = self.options
         if options.get("restarts", 1) > 1 and not options.get("random_start", True):
             raise PluginError(
@@ -96,6 +97,21 @@ class Attack(Section):
             )
         check_scale(self.norm, **{"options.step_size": float(options.get("step_size", 0))})
         return self
+
+    def _make_a_curve(self) -> None:
+        """Refuse radii that do not."""
+        radii = ", ".join(f"{radius:g}" for radius in self.epsilons)
+        if not self.bounded:
+            raise PluginError(f"epsilons: {self.kind} is held to no ball; leave {radii} out")
+        if list(self.epsilons) != sorted(set(self.epsilons)):
+            raise PluginError(f"epsilons: {radii} must ascend; write e.g. `epsilons: [1/255, 2/255]`")
+        if len(self.rungs()) < len(self.epsilons):
+            raise PluginError(f"epsilons: {radii} are told apart by four digits; let each differ in them")
+        if self.epsilon != self.epsilons[-1]:
+            raise PluginError(
+                f"epsilon: {self.epsilon:g} stands beside epsilons, whose largest is {self.epsilons[-1]:g}; leave it"
+                " out, or write the largest where another file has set it"
+            )
 
     @model_serializer(mode="wrap")
     def _without_no_radii(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -109,14 +125,17 @@ class Attack(Section):
         return not declares("attacks", self.kind, "UNBOUNDED")
 
     def rungs(self) -> dict[str, "Attack"]:
-        """The attacks at one radius that this one is made of, ascending, by what their names end with."""
+        """The attacks at one radius that this one is made of, ascending, by what their names end with.
+
+        That is a dot and the radius, under L-infinity in 255ths.
+        """
         if not self.epsilons:
             return {"": self}
         found = {}
         for radius in self.epsilons:
             step = {key: size * radius / self.epsilon for key, size in self.options.items() if key == "step_size"}
             update = {"epsilon": radius, "epsilons": (), "options": {**self.options, **step}}
-            found[f".{255 * radius:.4g}"] = self.model_copy(update=update)
+            found[f".{radius * (255 if self.norm == 'linf' else 1):.4g}"] = self.model_copy(update=update)
         return found
 
     def identity(self) -> dict[str, Any]:

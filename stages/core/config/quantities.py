@@ -21,17 +21,20 @@ def parse_any_number(value: Any) -> Any:
         if LEADING_ZERO.match(word):
             raise ValueError(f"'{value}' has a leading zero, which is octal to some; leave it out")
         try:
-            above, slash, below = word.partition("/")
-            value = (
-                float(word) if word.lstrip("+-") in ("inf", ".inf") else float(Fraction(above) / Fraction(below or 1))
-            )
-            if slash and not below:
-                raise ValueError("nothing stands below the line")
+            value = float(word) if word.lstrip("+-") in ("inf", ".inf") else _quotient(word)
         except (ValueError, ArithmeticError) as error:
             raise ValueError(f"'{value}' is not a number; write 0.1, 1e-1 or 8/255") from error
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("must be a number, and not NaN")
     return value
+
+
+def _quotient(word: str) -> float:
+    """Of '0.5/255' or '1e-1'; what stands below a line is a number without a sign."""
+    above, line, below = word.partition("/")
+    if "/" in above + below or below.startswith(("+", "-")):
+        raise ValueError("one line, and no sign below it")
+    return float(Fraction(above) / Fraction(below)) if line else float(Fraction(above))
 
 
 def parse_number(value: Any) -> Any:

@@ -30,7 +30,7 @@ def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32)
     TOLERANCE of the largest. A copy that does not (tracing keeps what the model draws or decides meanwhile), and a
     model that torch.fx cannot trace, are not folded.
     dtype: bfloat16 computes in that precision what lies between the first convolution and the last; the pixels, which
-    it cannot tell apart, and the logits stay float32. ConfigError if it is asked for and the model is not folded.
+    it cannot tell apart, and the logits stay float32. ConfigError if it is asked for and the model does not do it.
     """
     own = copy.deepcopy(model).eval().requires_grad_(False)
     try:
@@ -40,14 +40,15 @@ def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32)
         traced.recompile()
         traced.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _require_its_logits(own, traced, images[:COMPARED])
+        if dtype != torch.float32:
+            _narrow(traced, dtype)
+            traced.recompile()
+            traced(images[:COMPARED])
     except Exception as error:  # whatever the model's own code raises where it meets a proxy
         if dtype != torch.float32:
-            raise ConfigError(f"{dtype} needs a model that can be traced by torch.fx ({error}); use float32") from error
+            raise ConfigError(f"{dtype} cannot be had of this model ({error}); use float32") from error
         log_line(f"the model is searched without folding: {error}")
         return own
-    if dtype != torch.float32:
-        _narrow(traced, dtype)
-        traced.recompile()
     return traced
 
 
@@ -106,6 +107,8 @@ def _narrow(traced: fx.GraphModule, dtype: torch.dtype) -> None:
     """Compute in `dtype` from the first convolution's output to the last one's."""
     nodes = list(traced.graph.nodes)
     convolutions = list(_modules(traced, nn.Conv2d))
+    if len(convolutions) < 2:
+        raise ArithmeticError("between its first and its last convolution lies nothing")
     first, last = convolutions[0], convolutions[-1]
     for node in nodes[nodes.index(first) + 1 : nodes.index(last) + 1]:
         if node.op == "call_module":

@@ -13,7 +13,7 @@ from torch import Tensor
 from stages.attack.engine.apgd import APGD, cross_entropy, targeted_dlr, targeted_margin
 from stages.attack.engine.draws import Draws
 from stages.attack.engine.fab import FAB, toward_hyperplane
-from stages.attack.engine.points import Attack, Points, State
+from stages.attack.engine.points import Algorithm, Points, State
 from stages.attack.engine.square import Square, side
 from tests.unit.attack.test_kinds import batch, build
 from tests.unit.drawing import seeded
@@ -31,7 +31,7 @@ def points_of(size: int = 6, epsilon: float = EPSILON, classes: int = 10, rank: 
     return Points(model, images, labels, torch.arange(size) + 40, targets, torch.full((size,), rank), epsilon)
 
 
-def run(attack: Attack, points: Points) -> State:
+def run(attack: Algorithm, points: Points) -> State:
     """All of its iterations."""
     state = attack.begin(points)
     for iteration in range(attack.iterations):

@@ -16,9 +16,10 @@ from stages.attack.attacks.autoattack_engine import ensemble
 from stages.attack.engine import ensemble as engine
 from stages.attack.engine.apgd import APGD, checkpoints, cross_entropy, targeted_dlr
 from stages.attack.engine.draws import Draws
-from stages.attack.engine.ensemble import Progress, attack_all, next_look
+from stages.attack.engine.ensemble import attack_all, next_look
 from stages.attack.engine.fab import FAB
-from stages.attack.engine.points import Attack
+from stages.attack.engine.points import Algorithm
+from stages.attack.engine.progress import Progress
 from stages.attack.engine.square import Square
 from stages.core.outcomes import OUTCOME_DETAILS, read_outcomes
 from tests.unit.attack.attack_command import run
@@ -28,7 +29,7 @@ from tests.unit.attack.test_engine import run as alone_by
 SMALL = 30
 
 
-def short(seed: int, classes: int) -> list[Attack]:
+def short(seed: int, classes: int) -> list[Algorithm]:
     """The ensemble with few iterations and two targets."""
     return [
         APGD("apgd-ce", cross_entropy, Draws(seed, "apgd-ce"), iterations=8),
