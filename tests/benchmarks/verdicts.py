@@ -57,14 +57,14 @@ def summarize() -> None:
         print(f"{len(missing)} blocks are missing, {missing[0]} is the first; no summary yet")
         return
     found: dict[str, dict[str, object]] = {}
-    total = 0
+    total = dict.fromkeys(SIDES.keys() - {"official"}, 0)
     for regime in REGIMES:
         broken = {side: [verdicts(side, regime, seed) for seed in SEEDS] for side in SIDES}
         official_runs = broken["official"]
         found[regime] = {"official against official": sorted(official_runs[0].keys() ^ official_runs[1].keys())}
-        total += len(lost(broken["float32"], official_runs))
         for side in SIDES:
             if side != "official":
+                total[side] += len(lost(broken[side], official_runs))
                 found[regime][f"lost by {side}"] = lost(broken[side], official_runs)
                 found[regime][f"lost by official to {side}"] = lost(official_runs, broken[side])
     (PARTS / "summary.json").write_text(json.dumps({"lost_verdicts": total, "regimes": found}, indent=1) + "\n")
