@@ -69,17 +69,22 @@ def test_the_engine_climbs_too_and_keeps_what_broke_a_point_below(
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "message"),
     [
-        {"kind": "pgd", "epsilons": ["2/255", "1/255"]},
-        {"kind": "pgd", "epsilons": ["1/255", "1/255"]},
-        {"kind": "pgd", "epsilons": ["1/255", "2/255"], "epsilon": "1/255"},
-        {"kind": "cw", "epsilons": ["1/255", "2/255"]},
+        ({"epsilons": ["2/255", "1/255"]}, "must ascend"),
+        ({"epsilons": ["1/255", "1/255"]}, "must ascend"),
+        ({"epsilons": ["1/255", "2/255"], "epsilon": "1/255"}, "stands beside epsilons, whose largest is"),
+        ({"epsilons": [0.5, 0.50001], "norm": "l2"}, "told apart by four digits"),
+        ({"kind": "cw", "epsilons": ["1/255", "2/255"]}, "held to no ball"),
     ],
 )
-def test_radii_that_make_no_curve_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises((PluginError, ValueError), match="epsilon"):
-        Attack.model_validate(settings)
+def test_radii_that_make_no_curve_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises((PluginError, ValueError), match=message):
+        Attack.model_validate({"kind": "pgd", **settings})
+
+
+def test_a_radius_is_named_in_its_norms_unit() -> None:
+    assert list(Attack.model_validate({"kind": "pgd", "norm": "l2", "epsilons": [0.5, 2]}).rungs()) == [".0.5", ".2"]
 
 
 def test_an_attack_at_one_radius_keeps_its_identity() -> None:

@@ -138,6 +138,30 @@ def test_square_keeps_a_window_where_the_margin_gains() -> None:
         assert bool(state["fooled"][place]) == fooled
 
 
+def test_square_climbs_on_from_what_the_judge_denied() -> None:
+    points = points_of(epsilon=0.05)
+    attack = Square(Draws(0, "square"), iterations=60)
+    state = attack.begin(points)
+    leads, asked = [state["lead"]], 0
+    for iteration in range(60):
+        attack.advance(points, state, iteration)
+        leads.append(state["lead"])
+        asked += int(state["fooled"].sum())
+        assert torch.equal(state["fooled"], (leads[-1] > leads[-2]) & (leads[-1] >= 0))
+        state["fooled"] = torch.zeros_like(state["fooled"])
+    assert asked > 0
+    assert bool((torch.stack(leads).diff(dim=0) >= 0).all())
+
+
+def test_searches_of_a_point_start_apart_and_each_the_same_whoever_is_beside_it() -> None:
+    points, attack = points_of(size=2), APGD("a", targeted_dlr, Draws(0, "a"), runs=9)
+    ranks = torch.arange(9)
+    starts = attack.begin(points.at(torch.zeros_like(ranks), ranks))["x"]
+    assert len(starts.flatten(1).unique(dim=0)) == 9
+    alone = attack.begin(points.at(torch.tensor([0]), torch.tensor([4])))["x"]
+    assert torch.equal(alone[0], starts[4])
+
+
 def test_below_four_classes_the_margin_to_the_target_is_ascended() -> None:
     points = points_of(classes=3, rank=1)
     logits = torch.tensor([[1.0, 4.0, 2.0]]).repeat(6, 1)

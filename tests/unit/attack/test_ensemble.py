@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from pyautoattack import AutoAttack
+from torch import Tensor, nn
 
 from stages.attack.attacks import autoattack_engine
 from stages.attack.attacks.autoattack_engine import ensemble
@@ -21,12 +22,15 @@ from stages.attack.engine.fab import FAB
 from stages.attack.engine.points import Algorithm
 from stages.attack.engine.progress import Progress
 from stages.attack.engine.square import Square
+from stages.core.models.folding import folded
 from stages.core.outcomes import OUTCOME_DETAILS, read_outcomes
 from tests.unit.attack.attack_command import run
 from tests.unit.attack.test_engine import points_of
 from tests.unit.attack.test_engine import run as alone_by
 
 SMALL = 30
+COUNTED = ("robust", *OUTCOME_DETAILS.names)
+FORWARDS, BACKWARDS = 1 + 8 + 2 * (1 + 4) + 2 * 12 + 1 + SMALL, 1 + 8 + 2 * (1 + 4) + 2 * 6
 
 
 def short(seed: int, classes: int) -> list[Algorithm]:
@@ -42,6 +46,17 @@ def short(seed: int, classes: int) -> list[Algorithm]:
 @pytest.fixture
 def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoattack_engine, "ensemble", short)
+
+
+def blind(model: Any, images: Any, dtype: torch.dtype) -> Any:
+    """Under bfloat16 a network that finds nothing."""
+    network = folded(model, images, dtype)
+    return network if dtype == torch.float32 else network.requires_grad_(False).apply(_zero)
+
+
+def _zero(module: Any) -> None:
+    for parameter in module.parameters(recurse=False):
+        parameter.zero_()
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -67,8 +82,8 @@ def test_nothing_leaves_but_what_the_judge_calls_broken() -> None:
     assert progress.left.tolist() == [0, 1, 3, 4, 5]
     assert asked.count(2) == 1
     assert all(asked.count(place) >= 4 for place in progress.left.tolist())
-    assert progress.forwards[0] == 1 + 8 + 2 * (1 + 4) + 2 * 12 + 1 + SMALL
-    assert progress.backwards[0] == 1 + 8 + 2 * (1 + 4) + 2 * 6
+    assert progress.forwards[0] == FORWARDS
+    assert progress.backwards[0] == BACKWARDS
     assert progress.forwards[2] <= 1 + 8
 
 
@@ -117,6 +132,18 @@ def test_targets_are_nine_or_the_other_classes(classes: int, targets: int) -> No
     assert list(found) == ["apgd-ce", second, "fab-t", "square"]
 
 
+def test_budgets_are_the_official_ones() -> None:
+    found = ensemble(0, 10)
+    assert [attack.iterations for attack in found] == [100, 100, 100, 5000]
+    assert [attack.passes for attack in found] == [(1, 1), (1, 1), (2, 1), (1, 0)]
+    assert [attack.start_passes for attack in found] == [(1, 1), (1, 1), (0, 0), (1, 0)]
+    official = AutoAttack(nn.Flatten(), norm="Linf", eps=0.1, version="standard", device="cpu")
+    iterations = [official.apgd.n_iter, official.apgd_targeted.n_iter, official.fab.n_iter, official.square.n_queries]
+    assert iterations == [100, 100, 100, 5000]
+    assert official.apgd_targeted.n_target_classes == official.fab.n_target_classes == found[1].runs == found[2].runs
+    assert official.apgd.n_restarts == official.apgd_targeted.n_restarts == official.fab.n_restarts == 1
+
+
 @pytest.mark.usefixtures("shortened")
 def test_verdicts_are_the_same_for_any_batch_size_and_among_any_others(folder: Path) -> None:
     seen = []
@@ -127,11 +154,15 @@ def test_verdicts_are_the_same_for_any_batch_size_and_among_any_others(folder: P
             path.unlink()
     for other in seen[1:]:
         for one, two in zip(seen[0], other, strict=False):
-            assert one["robust"] == two["robust"]
-            assert one["broken_by"] == two["broken_by"]
+            assert [one[name] for name in COUNTED] == [two[name] for name in COUNTED]
     robust = [row["robust"] for row in seen[0]]
     assert 0 < sum(robust) < len(robust)
     assert [row["broken_by"] is None for row in seen[0]] == robust
+    for row in seen[0]:
+        if row["robust"]:
+            assert (row["iteration"], row["forwards"], row["backwards"]) == (None, FORWARDS, BACKWARDS)
+        elif row["broken_by"] == "apgd-ce":
+            assert row["forwards"] == row["backwards"] == 1 + row["iteration"]
 
 
 @pytest.mark.usefixtures("shortened")
@@ -172,21 +203,11 @@ def test_bfloat16_attacks_a_sample_again_and_all_where_one_breaks(
     exact = rows(folder)
     (folder / "manifest.json").unlink()
     capsys.readouterr()
-    folded = autoattack_engine.folded
-
-    def blind(model: Any, images: Any, dtype: torch.dtype) -> Any:
-        """Under bfloat16 a network that finds nothing."""
-        network = folded(model, images, dtype)
-        return network if dtype == torch.float32 else network.requires_grad_(False).apply(zero)
-
-    def zero(module: Any) -> None:
-        for parameter in module.parameters(recurse=False):
-            parameter.zero_()
-
     monkeypatch.setattr(autoattack_engine, "folded", blind)
     run(folder, settings(epsilon="1/255", options={"precision": "bfloat16", "rechecked": 0.5}))
     said = capsys.readouterr().err
     assert "recheck: " in said
     assert "widened: " in said
     assert [row["robust"] for row in rows(folder)] == [row["robust"] for row in exact]
+    assert max(row["forwards"] for row in rows(folder)) == 2 * FORWARDS
     assert read_outcomes(folder / "outcomes.parquet").schema.names[-4:] == OUTCOME_DETAILS.names

@@ -32,7 +32,10 @@ def test_numbers_may_be_decimals_powers_or_fractions(written: Any, meant: float)
     assert chosen.objective.settings == {"beta": meant}
 
 
-@pytest.mark.parametrize("written", ["1/0", "", "fast", "1e400", "nan", "inf", True, None, [1], float("nan"), "0.1.2"])
+@pytest.mark.parametrize(
+    "written",
+    ["1/0", "", "fast", "1e400", "nan", "inf", True, None, [1], float("nan"), "0.1.2", "1/2/3", "1/-2", "1/", "/2"],
+)
 def test_what_is_no_finite_number_is_refused_by_name(written: Any) -> None:
     assert fault(Recipe, {"lr": written}).startswith("lr: ")
     assert fault(Method, {"objective": {"name": "trades", "beta": written}}).startswith("objective.beta: ")

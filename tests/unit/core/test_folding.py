@@ -107,6 +107,33 @@ def test_what_cannot_be_traced_stays(capsys: pytest.CaptureFixture[str]) -> None
         folded(model, images, torch.bfloat16)
 
 
+class OneConvolution(nn.Sequential):
+    """Between its first convolution and its last lies nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 4))
+
+
+class Offset(nn.Module):
+    """A float32 number of its own enters between the convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.offset = nn.Conv2d(3, 2, 1), nn.Conv2d(2, 2, 1), nn.Parameter(torch.ones(2, 8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.first(x) + self.offset).flatten(1)
+
+
+@pytest.mark.parametrize("kind", [OneConvolution, Offset, nn.Flatten])
+def test_a_model_that_does_not_do_bfloat16_is_refused(kind: type[nn.Module]) -> None:
+    images = torch.rand(4, 3, 8, 8, generator=seeded(0))
+    model = kind()
+    torch.testing.assert_close(folded(model, images)(images), model(images))
+    with pytest.raises(ConfigError, match="use float32"):
+        folded(model, images, torch.bfloat16)
+
+
 def test_what_tracing_would_change_stays(capsys: pytest.CaptureFixture[str]) -> None:
     images = torch.rand(4, 3, 8, 8, generator=seeded(0))
     with weights_from(1):  # and the numbers drawn
