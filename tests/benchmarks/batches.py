@@ -10,6 +10,7 @@ import time
 
 import torch
 
+from stages.core.code import code_digest
 from stages.core.files import atomic
 from tests.benchmarks.engine import engine
 from tests.benchmarks.regimes import REGIMES, load
@@ -32,6 +33,7 @@ def main() -> None:
     record = {
         "checkpoint": points.sha256,
         "epsilon": REGIMES[REGIME],
+        "code": code_digest(["stages.attack.attacks.autoattack_engine"]),
         "batches": BATCHES,
         "indices": list(rows),
         "other verdict": {index: row for index, row in rows.items() if len({by == "" for by in row}) > 1},
