@@ -31,7 +31,6 @@ NORMS = ("linf",)
 LEAST_CLASSES = 2
 TARGETS = 9
 LEAST_FOR_DLR = 4
-_LEAST = 2.0**-25  # less than what two draws differ by
 
 
 def autoattack_engine(
@@ -80,7 +79,9 @@ def autoattack_engine(
 def _sample(evaluation: Evaluation, left: Tensor, share: float) -> Tensor:
     """(k,) bool which of the points that are left are attacked again."""
     drawn = Draws(evaluation.seed, "recheck").uniform(evaluation.indices[left], 0, 1)[:, 0]
-    return drawn < (share if share == 0 or not len(left) else max(share, float(drawn.min()) + _LEAST))
+    if share == 0 or not len(left):
+        return torch.zeros(len(left), dtype=torch.bool)
+    return drawn <= max(share, float(drawn.min()))
 
 
 def _search(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stages.attack import audit, evaluation
 from stages.attack.attacks import autoattack_engine
-from stages.attack.attacks.autoattack_engine import passes
+from stages.attack.attacks.autoattack_engine import _sample, passes
 from stages.attack.engine import ensemble as engine
 from stages.attack.engine.apgd import APGD
 from stages.attack.engine.ensemble import attack_all
@@ -97,6 +97,17 @@ def test_an_image_that_has_not_moved_breaks_nothing() -> None:
     assert judge.judge(torch.tensor([1]), images[:1] + 0.05, "x", 3).tolist() == [True]
     assert judge.verdicts.robust.tolist() == [True, False]
     assert (judge.record.broken_by, judge.record.iteration.tolist()) == (["", "x"], [0, 3])
+
+
+def test_of_few_survivors_one_is_attacked_again_and_of_a_share_of_nothing_none() -> None:
+    images = torch.rand(3, 3, 4, 4, generator=seeded(0))
+    judge = given(Always(0), images, torch.zeros(3, dtype=torch.int64))
+    for judge.seed in range(50):
+        for left in (torch.tensor([1]), torch.arange(3)):
+            assert int(_sample(judge, left, 1e-9).sum()) == 1
+            assert int(_sample(judge, left, 1.0).sum()) == len(left)
+            assert not _sample(judge, left, 0.0).any()
+    assert len(_sample(judge, torch.arange(0), 0.5)) == 0
 
 
 def test_a_line_tells_of_all_images_that_the_column_counts(
