@@ -15,15 +15,15 @@ from torch import Generator, Tensor
 
 from stages.core.artifacts import ImageSet
 from stages.core.config.moco import Moco
-from stages.core.errors import ArtifactError, ConfigError, DivergenceError
+from stages.core.errors import ArtifactError, ConfigError
 from stages.core.images.pixels import to_unit
-from stages.core.job.epochs import course
+from stages.core.job.epochs import Epoch, course
 from stages.core.job.progress import log_line
 from stages.features.contrast import Queue
 from stages.features.embed import embed
 from stages.features.knn import knn_accuracy
 from stages.features.network import initialize_as_demo, moco_encoder, pixel_statistics, split_batch_norm
-from stages.features.state import Epoch, PretrainState
+from stages.features.state import PretrainState
 from stages.features.step import train_step
 
 
@@ -48,15 +48,16 @@ def pretrain(
     check(settings, len(images))
     state = begin(settings, seed, images)
     steps = len(images) // settings.batch_size
-    with course(state, saved, run, what="MoCo epoch", epochs=settings.epochs, steps=steps) as left:
+    cure = f"lower moco.lr (given: {settings.lr})"
+    with course(state, saved, run, what="MoCo epoch", epochs=settings.epochs, loss="MoCo's loss", cure=cure) as left:
         for epoch in left.epochs(lambda: begin_epoch(state, images, steps)):
             number = state.epoch + 1
             lr = learning_rate(settings, number)
             prepare(state, lr)
-            for step in left.steps(epoch):
+            for _ in left.steps(epoch):
                 chosen = epoch.batch(settings.batch_size)
-                epoch.losses[step] = train_step(settings, state, to_unit(images[chosen]))
-            loss, accuracy = mean_loss(settings, state, epoch), math.nan
+                epoch.record({"loss": train_step(settings, state, to_unit(images[chosen]))})
+            loss, accuracy = float(epoch.metrics["loss"].double().mean()), math.nan
             if number % settings.monitor_epochs == 0 or number == settings.epochs:
                 accuracy = monitor(settings, state, train, test)
             with left.finishing(epoch, {"loss": loss, "lr": lr, "knn_accuracy": accuracy}):
@@ -116,7 +117,7 @@ def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
 def begin_epoch(state: PretrainState, images: Tensor, steps: int) -> Epoch:
     """One pass over the images in a random order, the incomplete batch dropped."""
     order = torch.randperm(len(images), generator=state.generator).to(images.device)
-    return Epoch(order, losses=torch.zeros(steps, dtype=torch.float64, device=images.device))
+    return Epoch(order, steps)
 
 
 def prepare(state: PretrainState, lr: float) -> None:
@@ -125,17 +126,6 @@ def prepare(state: PretrainState, lr: float) -> None:
         group["lr"] = lr
     state.query.train()
     state.key.train()
-
-
-def mean_loss(settings: Moco, state: PretrainState, epoch: Epoch) -> float:
-    """The mean of an epoch's losses; DivergenceError where one is not finite."""
-    if not bool(epoch.losses.isfinite().all()):
-        step = int((~epoch.losses.isfinite()).nonzero()[0])
-        raise DivergenceError(
-            f"MoCo's loss is {float(epoch.losses[step])} in epoch {state.epoch + 1}, step {step + 1}; "
-            f"lower moco.lr (given: {settings.lr})"
-        )
-    return float(epoch.losses.mean())
 
 
 def monitor(settings: Moco, state: PretrainState, train: ImageSet, test: ImageSet) -> float:

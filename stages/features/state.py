@@ -1,25 +1,17 @@
 """Everything MoCo pre-training needs to go on as if it had never stopped."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
-from stages.core.job import epochs
+from stages.core.job.epochs import Epoch, EpochState
 from stages.features.contrast import Queue
 from stages.features.network import Encoder
 
 
 @dataclass
-class Epoch(epochs.Epoch):
-    """How far an epoch over all images has come; losses: (steps,) of the steps done, 0 for those to come."""
-
-    losses: Tensor = field(kw_only=True)
-
-
-@dataclass
-class PretrainState(epochs.EpochState[Epoch]):
+class PretrainState(EpochState[Epoch]):
     """Both encoders, queue, optimizer and the one random stream."""
 
     query: Encoder

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.core.images.perturb import evaluating, perturb
+from stages.core.images.perturb import perturb, searching
 from stages.train.batch import Batch, Context
 
 
@@ -18,14 +18,14 @@ def per_example_kl(logits: Tensor, logits_adv: Tensor) -> Tensor:
 
 def perturb_by_kl(model: nn.Module, batch: Batch, context: Context) -> Tensor:
     """x' (B, 3, H, W) that ascends KL(p(x) || p(x')), p(x) held fixed, from the start 0.001 * N(0, 1)."""
-    with evaluating(model), torch.no_grad():
-        logits = model(batch.images)
-    search = replace(context.search, start="gaussian")
-    return perturb(
-        model,
-        batch.images,
-        lambda logits_adv: per_example_kl(logits, logits_adv),
-        context.threat,
-        search,
-        context.generator,
-    )
+    with searching(model) as network:
+        with torch.no_grad():
+            logits = network(batch.images)
+        return perturb(
+            network,
+            batch.images,
+            lambda logits_adv: per_example_kl(logits, logits_adv),
+            context.threat,
+            replace(context.search, start="gaussian"),
+            context.generator,
+        )

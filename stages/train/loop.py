@@ -11,11 +11,14 @@ from stages.core.config.method import TrainSettings
 from stages.core.config.recipe import InnerAttack, Recipe
 from stages.core.errors import ArtifactError, DivergenceError
 from stages.core.files import digest
+from stages.core.images.pixels import to_unit
 from stages.core.images.search import Search
 from stages.core.images.split import held_out_mask
 from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
 from stages.core.job.epochs import course
+from stages.core.models.folding import COMPARED
+from stages.core.models.precision import tf32
 from stages.train.batch import Context
 from stages.train.compose import method_loss
 from stages.train.measure import (
@@ -28,6 +31,7 @@ from stages.train.measure import (
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
 from stages.train.streams import RandomStreams
+from stages.train.trained import at_precision
 from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
@@ -58,16 +62,20 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     optimizer = build_optimizer(model, recipe)
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
+    some = to_unit(bank.images[:COMPARED])
+    trained = at_precision(model, recipe.precision, some)
+    helper = None if inputs.helper is None else at_precision(inputs.helper, recipe.precision, some)
     threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
     measured = measuring_steps(settings.monitor.training_batches, steps)
-    with course(state, resume, key, what="epoch", epochs=recipe.epochs, steps=steps) as left:
-        for epoch in left.epochs(lambda: Epoch(bank.order(state.streams), lr=state.lr)):
-            context = _context(state, attack, threat, search, inputs.helper)
+    of, cure = f"loss of objective {settings.method.objective.name}", "lower lr or the LSP weight"
+    with course(state, resume, key, what="epoch", epochs=recipe.epochs, loss=of, cure=cure) as left:
+        for epoch in left.epochs(lambda: Epoch(bank.order(state.streams), steps, lr=state.lr)):
+            context = _context(state, attack, threat, search, helper)
             model.train()
             for step in left.steps(epoch):
                 if inputs.monitored is not None and step in measured:
                     _watch(state, epoch, bank, settings, inputs.monitored)
-                _step(state, epoch, bank, settings, context)
+                _step(state, trained, epoch, bank, settings, context)
                 if per_batch or step + 1 == steps:
                     schedule.step()
             _require_finite(state, settings)
@@ -114,20 +122,18 @@ def _context(
     return Context(ball, replace(search, step_size=search.step_size * ramp), state.streams.attack, helper)
 
 
-def _step(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, context: Context) -> None:
-    method = settings.method
+def _step(
+    state: TrainState, trained: nn.Module, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, context: Context
+) -> None:
+    """One update; it waits for no device."""
     augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams)
-    loss, metrics = method_loss(state.model, augmented, neighborhood, method, context)
-    if not bool(loss.isfinite()):
-        parts = ", ".join(f"{name} {float(value):.4g}" for name, value in metrics.items())
-        raise DivergenceError(
-            f"loss of objective {method.objective.name} is {float(loss.detach())} at epoch {state.epoch + 1}"
-            f" step {epoch.step + 1} (parts: {parts}); lower lr or the LSP weight"
-        )
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    with tf32(settings.recipe.tf32):
+        loss, metrics = method_loss(trained, augmented, neighborhood, settings.method, context)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
     state.optimizer.step()
-    epoch.add(metrics, len(augmented.images))
+    epoch.record({**metrics, "loss": loss.detach()})
+    epoch.sizes.append(len(augmented.images))
 
 
 def _watch(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, watched: Structure) -> None:

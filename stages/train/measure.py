@@ -70,8 +70,8 @@ def measuring_steps(batches: int, steps: int) -> set[int]:
 
 def measure_training_lsp_loss(
     model: nn.Module, images: Tensor, anchors: Tensor, structure: Structure, augment: Augment, seed: int
-) -> float:
-    """D(P_x, Q_x) (squared L2, summed over m) of a batch of anchors (B,) as a training loss of this moment.
+) -> Tensor:
+    """D(P_x, Q_x) (scalar; squared L2, summed over m) of a batch of anchors (B,) as a training loss of this moment.
 
     Anchors and companions are cropped and flipped by a stream of `seed`, and pass one concatenated forward in train
     mode, as LSP trains; no gradient is taken and batch norm's running statistics stay. images, structure: of all.
@@ -82,7 +82,7 @@ def measure_training_lsp_loss(
     with training_untracked(model), torch.no_grad():
         logits = model(shown)
     vectors = structure.vectors[anchors]
-    return float(lsp_term(logits[: len(anchors)], logits[len(anchors) :].unflatten(0, vectors.shape), vectors))
+    return lsp_term(logits[: len(anchors)], logits[len(anchors) :].unflatten(0, vectors.shape), vectors)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Everything a training run needs to go on as if it had never stopped."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,26 +15,21 @@ from stages.train.streams import RandomStreams
 class Epoch(epochs.Epoch):
     """How far an epoch over the anchors has come.
 
-    lr: at the epoch's start; images: seen so far; sums: each metric times its images, summed over the steps;
-    lsp_losses: measured on some of the batches as they were trained on.
+    lr: at the epoch's start; sizes: images of each step done; lsp_losses: measured on some of the batches as they
+    were trained on.
     """
 
     lr: float = field(kw_only=True)
-    images: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    lsp_losses: list[float] = field(default_factory=list)
-
-    def add(self, metrics: Mapping[str, Tensor], images: int) -> None:
-        """Take in a step's metrics, means over its images."""
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value * images
-        self.images += images
+    sizes: list[int] = field(default_factory=list)
+    lsp_losses: list[Tensor] = field(default_factory=list)
 
     def means(self) -> dict[str, float]:
         """The metrics, means over the images seen, and the LSP loss while training, the mean over its batches."""
-        means = {name: float(total) / self.images for name, total in self.sums.items()}
+        sizes = torch.tensor(self.sizes)
+        weighted = {name: values.cpu()[: len(sizes)] * sizes for name, values in self.metrics.items()}
+        means = {name: float(values.numpy().cumsum()[-1]) / sum(self.sizes) for name, values in weighted.items()}
         if self.lsp_losses:
-            means["lsp_training_loss"] = sum(self.lsp_losses) / len(self.lsp_losses)
+            means["lsp_training_loss"] = sum(map(float, self.lsp_losses)) / len(self.lsp_losses)
         return means
 
 

@@ -15,6 +15,7 @@ import torch
 from stages.core.config.moco import Moco
 from stages.core.config.recipe import Recipe
 from stages.core.models import Classifier
+from stages.core.job.epochs import Epoch
 from stages.features import state as features_state
 from stages.features.pretrain import begin
 from stages.train import state as train_state
@@ -52,7 +53,7 @@ def training(device: torch.device) -> train_state.TrainState:
     optimizer = build_optimizer(model, Recipe())
     schedule, _ = build_schedule(optimizer, Recipe(), STEPS)
     state = train_state.TrainState(model, optimizer, schedule, RandomStreams.seeded(0, device))
-    state.current_epoch = train_state.Epoch(torch.randperm(IMAGES).to(device), lr=0.1)
+    state.current_epoch = train_state.Epoch(torch.randperm(IMAGES).to(device), STEPS, lr=0.1)
     step_with(model, optimizer)
     state.keep_best(0.0)
     return state
@@ -61,8 +62,7 @@ def training(device: torch.device) -> train_state.TrainState:
 def moco(device: torch.device) -> features_state.PretrainState:
     """Both encoders with momentum and a full queue, in the middle of an epoch."""
     state = begin(Moco(width=WIDTH), 0, torch.zeros(IMAGES, 3, 1, 1, dtype=torch.uint8, device=device))
-    losses = torch.zeros(STEPS, dtype=torch.float64, device=device)
-    state.current_epoch = features_state.Epoch(torch.randperm(IMAGES).to(device), losses=losses)
+    state.current_epoch = Epoch(torch.randperm(IMAGES).to(device), STEPS)
     step_with(state.query, state.optimizer)
     return state
 

@@ -1,6 +1,6 @@
 """The settings of a training run's recipe: optimizer, schedule, inner attack and model selection."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -20,6 +20,7 @@ LearningRate = Annotated[float, BeforeValidator(parse_number), Field(gt=0, le=10
 Epochs = Annotated[int, BeforeValidator(parse_whole), Field(ge=1, le=100_000)]
 Batch = Annotated[int, BeforeValidator(parse_whole), Field(ge=2, le=1_000_000)]
 Norm = Literal["linf", "l2"]
+Precision = Literal["exact", "float32", "bfloat16"]
 
 
 def check_scale(norm: Norm, **radii: float) -> None:
@@ -70,8 +71,9 @@ class Schedule(Section):
 
 
 class Recipe(Section):
-    """Optimizer, schedule, inner attack and model selection of a training run."""
+    """Optimizer, schedule, inner attack, model selection and precision of a training run."""
 
+    ADDED: ClassVar = {"precision": "exact", "tf32": False}
     epochs: Epochs = Field(100, description="passes over the training images")
     batch_size: Batch = Field(128, description="images a step; a last batch of one image is left out")
     lr: LearningRate = Field(0.1, description="the highest learning rate")
@@ -86,6 +88,13 @@ class Recipe(Section):
     )
     validation_images: Count = Field(1024, description="best_robust: held-out training images, at most a tenth of all")
     validation_from: Fraction01 = Field(0.0, description="share of the epochs after which epochs are candidates")
+    precision: Precision = Field(
+        "exact",
+        description="of the steps: exact repeats the published runs bit for bit; float32 searches adversarial images"
+        " with batch norm folded into the convolutions; bfloat16 computes so what lies between the pixels and the"
+        " pooling, too",
+    )
+    tf32: bool = Field(False, description="CUDA, float32 and bfloat16: the steps' float32 products round to TF32")
 
     @model_validator(mode="after")
     def _compatible(self) -> "Recipe":
@@ -102,4 +111,6 @@ class Recipe(Section):
                 f"attack.ramp_epochs: in {self.epochs} epochs a ramp of {self.attack.ramp_epochs} never reaches"
                 " epsilon; lower it"
             )
+        if self.tf32 and self.precision == "exact":
+            raise ValueError("tf32: true rounds, and precision: exact does not; write precision: float32")
         return self

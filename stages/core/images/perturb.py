@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,14 @@ from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 
 PerExampleLoss = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class Searchable(Protocol):
+    """A model that has another network to search with: the same function in eval mode, computed faster."""
+
+    def to_search(self) -> nn.Module:
+        """That network, as the model is at this moment."""
 
 
 @contextlib.contextmanager
@@ -37,6 +46,14 @@ def without_parameter_gradients(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+@contextlib.contextmanager
+def searching(model: nn.Module) -> Iterator[nn.Module]:
+    """What to search the model with, itself or its own choice, in eval mode and asking for no parameter gradients."""
+    network = model.to_search() if isinstance(model, Searchable) else model
+    with evaluating(network), without_parameter_gradients(network):
+        yield network
+
+
 def perturb(
     model: nn.Module,
     images: Tensor,
@@ -53,9 +70,9 @@ def perturb(
     if threat.epsilon == 0:
         return images.clone()
     x_adv = search.begin(threat, images, generator)
-    with evaluating(model), without_parameter_gradients(model), torch.enable_grad():
+    with searching(model) as network, torch.enable_grad():
         for _ in range(search.steps):
             x_adv.requires_grad_(True)
-            (gradient,) = torch.autograd.grad(per_example_loss(model(x_adv)).sum(), x_adv)
+            (gradient,) = torch.autograd.grad(per_example_loss(network(x_adv)).sum(), x_adv)
             x_adv = search.step(threat, images, x_adv.detach(), gradient)
     return x_adv

@@ -7,15 +7,15 @@ A step is never cut: a signal waits for its end. What comes after an epoch's las
 import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from stages.core.errors import DivergenceError
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import log_line, progress
 from stages.core.job.resume import load_state, save_state
@@ -23,22 +23,39 @@ from stages.core.job.saving import saving
 
 Row = dict[str, float]
 UNSAID = ("epoch", "lr", "seconds")
+CHECKED_EVERY = 50  # steps: reading a loss makes the host wait for the device
 
 
 @dataclass
 class Epoch:
     """How far an epoch has come.
 
-    order: what is trained on (N,), in this order; step: steps done; seconds: spent so far, interruptions left out.
+    order: what is trained on (N,), in this order; steps: of the epoch; step: steps done; seconds: spent so far,
+    interruptions left out; metrics: `loss` and others of each step (steps,), on the device, 0 for those to come.
     """
 
     order: Tensor
+    steps: int
     step: int = 0
     seconds: float = 0.0
+    metrics: dict[str, Tensor] = field(default_factory=dict)
 
     def batch(self, size: int) -> Tensor:
         """What the next step trains on (B,)."""
         return self.order[self.step * size : (self.step + 1) * size]
+
+    def record(self, metrics: Mapping[str, Tensor]) -> None:
+        """Take in the scalar metrics of the step under way; nothing is read from the device."""
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, value.new_zeros(self.steps))[self.step] = value
+
+    def diverged(self) -> tuple[int, dict[str, float]] | None:
+        """The first step whose loss is not finite, from 1, and its metrics; None where there is none."""
+        finite = self.metrics["loss"].isfinite().tolist() if self.metrics else []
+        if all(finite):
+            return None
+        step = finite.index(False)
+        return step + 1, {name: float(values[step]) for name, values in self.metrics.items()}
 
 
 E = TypeVar("E", bound=Epoch)
@@ -103,13 +120,13 @@ class EpochState(ABC, Generic[E]):
 class Course(Generic[E]):
     """What is left of a training: its epochs, their steps, and the end of each epoch.
 
-    what: an epoch's name in lines and bars; last: number of the last epoch; length: steps of each.
+    what: an epoch's name in lines and bars; last: number of the last epoch.
     """
 
     state: EpochState[E]
     what: str
     last: int
-    length: int
+    check: Callable[[], None]
     save: Callable[[], None]
     save_if_due: Callable[[], None]
     stepped_at: float = field(default_factory=time.monotonic)
@@ -124,12 +141,14 @@ class Course(Generic[E]):
 
     def steps(self, epoch: E) -> Iterator[int]:
         """The steps left of an epoch, from 0; the body is one step, which no signal cuts."""
-        what, left = f"{self.what} {self.state.epoch + 1}", range(epoch.step, self.length)
+        what, left = f"{self.what} {self.state.epoch + 1}", range(epoch.step, epoch.steps)
         for step in progress(left, what, len(left)):
             with uninterrupted():
                 started = time.monotonic()
                 yield step
                 epoch.step += 1
+                if epoch.step % CHECKED_EVERY == 0 or epoch.step == epoch.steps:
+                    self.check()
                 epoch.seconds += time.monotonic() - started
             self.save_if_due()
         self.stepped_at = time.monotonic()
@@ -145,12 +164,34 @@ class Course(Generic[E]):
 
 
 @contextlib.contextmanager
-def course(state: EpochState[E], file: Path, key: str, *, what: str, epochs: int, steps: int) -> Iterator[Course[E]]:
-    """Go on from the state in `file` if it is of the run `key`; save it there now and then and when interrupted."""
+def course(
+    state: EpochState[E], file: Path, key: str, *, what: str, epochs: int, loss: str, cure: str
+) -> Iterator[Course[E]]:
+    """Go on from the state in `file` if it is of the run `key`; save it there now and then and when interrupted.
+
+    DivergenceError within CHECKED_EVERY steps of one whose loss is not finite, and in any case before a state is saved;
+    it names the step. loss, cure: whose loss it is and what helps, for that error.
+    """
+
+    def check() -> None:
+        wrong = None if state.current_epoch is None else state.current_epoch.diverged()
+        if wrong is not None:
+            step, metrics = wrong
+            parts = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            raise DivergenceError(
+                f"{loss} is {metrics['loss']} at {what} {state.epoch + 1} step {step} ({parts}); {cure}"
+            )
+
+    def save() -> None:
+        check()
+        state.save(file, key)
+
+    def place() -> str:
+        return state.place if state.current_epoch is None else f"{state.place} of {state.current_epoch.steps}"
+
     state.restore(file, key)
-    save = partial(state.save, file, key)
-    with saving(save, lambda: f"{state.place} of {steps}") as save_if_due:
-        yield Course(state, what, epochs, steps, save, save_if_due)
+    with saving(save, place) as save_if_due:
+        yield Course(state, what, epochs, check, save, save_if_due)
 
 
 def said(what: str, row: Row, last: int) -> str:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
 from stages.core.models.preact_resnet import PreActResNet18
+from stages.core.models.precision import in_float32
 from stages.core.models.resnet import ResNet18
 
 BACKBONES: dict[str, type[ResNet18] | type[PreActResNet18]] = {
@@ -43,4 +44,4 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         normalized = (images - self.mean) / self.std
-        return self.head(self.backbone(normalized.contiguous(memory_format=torch.channels_last)))
+        return in_float32(self.head, self.backbone(normalized.contiguous(memory_format=torch.channels_last)))

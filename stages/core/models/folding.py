@@ -6,12 +6,12 @@ gradient. Logits differ from the model's by rounding, so a search may use the co
 
 import copy
 import operator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 from stages.core.errors import ConfigError
 from stages.core.job.progress import log_line
@@ -23,8 +23,8 @@ COMPARED = 8
 TOLERANCE = 1e-2
 
 
-def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The model's copy to search with; images (B, C, H, W) float32 -> logits (B, K) float32.
+class SearchCopy:
+    """A model's copy to search with, `network`: images (B, C, H, W) float32 -> logits (B, K) float32.
 
     images: some on the model's device; on the first COMPARED of them the folded copy must give the model's logits, to
     TOLERANCE of the largest. A copy that does not (tracing keeps what the model draws or decides meanwhile), and a
@@ -32,24 +32,59 @@ def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32)
     dtype: bfloat16 computes in that precision what lies between the first convolution and the last; the pixels, which
     it cannot tell apart, and the logits stay float32. ConfigError if it is asked for and the model does not do it.
     """
-    own = copy.deepcopy(model).eval().requires_grad_(False)
-    try:
-        traced = fx.symbolic_trace(copy.deepcopy(own))
-        _fold_batch_norm(traced)
-        _rectify_in_place(traced)
-        traced.recompile()
-        traced.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        _require_its_logits(own, traced, images[:COMPARED])
-        if dtype != torch.float32:
-            _narrow(traced, dtype)
+
+    network: nn.Module
+
+    def __init__(self, model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        self._model = model
+        self._norms: dict[str, str] = {}
+        own = copy.deepcopy(model).eval().requires_grad_(False)
+        try:
+            traced = fx.symbolic_trace(copy.deepcopy(own))
+            norms = _fold_batch_norm(traced)
+            _rectify_in_place(traced)
+            traced.delete_all_unused_submodules()
             traced.recompile()
-            traced(images[:COMPARED])
-    except Exception as error:  # whatever the model's own code raises where it meets a proxy
-        if dtype != torch.float32:
-            raise ConfigError(f"{dtype} cannot be had of this model ({error}); use float32") from error
-        log_line(f"the model is searched without folding: {error}")
-        return own
-    return traced
+            traced.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            _require_its_logits(own, traced, images[:COMPARED])
+            if dtype != torch.float32:
+                _narrow(traced, dtype)
+                traced.recompile()
+                traced(images[:COMPARED])
+        except Exception as error:  # whatever the model's own code raises where it meets a proxy
+            if dtype != torch.float32:
+                raise ConfigError(f"{dtype} cannot be had of this model ({error}); use float32") from error
+            log_line(f"the model is searched without folding: {error}")
+            self.network = own
+            return
+        self.network, self._norms = traced, norms
+
+    @torch.no_grad()
+    def follow(self) -> nn.Module:
+        """The network, with the model's weights and statistics of this moment; waits for no device."""
+        tensors = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        for convolution, norm in self._norms.items():
+            for name, value in _fused(self._model, convolution, norm).items():
+                tensors.pop(f"{convolution}.{name}").copy_(value)
+        theirs = {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
+        for name in tensors.keys() & theirs.keys():  # what tracing itself put there is constant
+            tensors[name].copy_(theirs[name])
+        return self.network
+
+
+def folded(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network of a `SearchCopy` of a model that stays as it is."""
+    return SearchCopy(model, images, dtype).network
+
+
+def _fused(model: nn.Module, convolution: str, norm: str) -> dict[str, Tensor]:
+    """Weight and bias of a convolution that does its batch norm too."""
+    before: Any = model.get_submodule(convolution)
+    after: Any = model.get_submodule(norm)
+    weight, bias = fuse_conv_bn_weights(
+        before.weight, before.bias, after.running_mean, after.running_var, after.eps, after.weight, after.bias
+    )
+    return {"weight": weight, "bias": bias}
 
 
 def _require_its_logits(model: nn.Module, traced: nn.Module, images: Tensor) -> None:
@@ -74,15 +109,17 @@ def _before(node: fx.Node) -> fx.Node | None:
     return before if isinstance(before, fx.Node) and len(before.users) == 1 else None
 
 
-def _fold_batch_norm(traced: fx.GraphModule) -> None:
-    """Let each convolution do the batch norm that alone reads it."""
-    convolutions = _modules(traced, nn.Conv2d)
+def _fold_batch_norm(traced: fx.GraphModule) -> dict[str, str]:
+    """Let each convolution do the batch norm that alone reads it; the names of those convolutions and norms."""
+    convolutions, names = _modules(traced, nn.Conv2d), {}
     for node, norm in _modules(traced, nn.BatchNorm2d).items():
         before = _before(node)
         if before in convolutions and norm.running_mean is not None:
             traced.set_submodule(str(before.target), fuse_conv_bn_eval(convolutions[before], norm))
             node.replace_all_uses_with(before)
             traced.graph.erase_node(node)
+            names[str(before.target)] = str(node.target)
+    return names
 
 
 def _rectify_in_place(traced: fx.GraphModule) -> None:

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.models.precision import in_float32, narrowed, widened
+
 
 class PreActBlock(nn.Module):
     """BN-ReLU-conv twice plus the shortcut, which is taken after the first activation where the shape changes."""
@@ -41,4 +43,5 @@ class PreActResNet18(nn.Module):
         self.features = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(F.relu(self.bn(self.blocks(self.stem(images)))), 1).flatten(1)
+        out = F.relu(self.bn(self.blocks(narrowed(in_float32(self.stem, images)))))
+        return F.adaptive_avg_pool2d(widened(out), 1).flatten(1)

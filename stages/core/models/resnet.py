@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.core.models.precision import in_float32, narrowed, widened
+
 
 class BasicBlock(nn.Module):
     """conv-BN-ReLU-conv-BN plus the shortcut, then ReLU; a 1x1 convolution where the shape changes."""
@@ -39,4 +41,6 @@ class ResNet18(nn.Module):
         self.features = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(self.blocks(self.stem(images)), 1).flatten(1)
+        convolution, norm, rectifier = self.stem
+        out = rectifier(norm(narrowed(in_float32(convolution, images))))
+        return F.adaptive_avg_pool2d(widened(self.blocks(out)), 1).flatten(1)

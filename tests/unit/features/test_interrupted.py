@@ -34,7 +34,6 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int]]] = {
     "drawing a view": (step_module, "view", 2 * (STEPS + 1) + 2, (1, 2)),
     "the optimizer": (torch.optim.SGD, "step", 2 * STEPS + 2, (2, 2)),
     "the queue": (training.Queue, "push", 5, (1, 2)),
-    "between training and measurement": (training, "mean_loss", 2, (1, STEPS)),
     "in the last measurement": (training, "knn_accuracy", -1, (EPOCHS - 1, STEPS)),
     "saving": (epochs, "save_state", 2, (2, 0)),
     "the end of the last epoch": (epochs, "save_state", EPOCHS, (EPOCHS, 0)),

@@ -195,7 +195,7 @@ def test_a_step_queues_one_key_an_image_or_two_when_symmetric_and_leaves_the_key
         ({"batch_size": 32}, "moco.batch_size: 32 is more than the 28 images"),
         ({"splits": 3}, "moco.splits: 3 groups"),
         ({"splits": 8}, "moco.splits: 8 groups"),
-        ({"temperature": 1e-40}, r"in epoch 1, step \d; lower moco.lr"),
+        ({"temperature": 1e-40}, r"at MoCo epoch 1 step \d .*lower moco.lr"),
         ({"batchsize": 8}, "moco.batchsize: unknown key"),
     ],
 )

@@ -113,7 +113,7 @@ def test_interrupted_before_any_line_and_resumed_equals_uninterrupted(tmp_path: 
 
 @pytest.mark.parametrize(
     ("owner", "function"),
-    [(TrainingSet, "batch"), (loop, "method_loss"), (torch.optim.SGD, "step"), (loop.Epoch, "add")],
+    [(TrainingSet, "batch"), (loop, "method_loss"), (torch.optim.SGD, "step"), (loop.Epoch, "record")],
 )
 def test_a_signal_anywhere_in_a_step_waits_for_its_end(
     owner: Any, function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

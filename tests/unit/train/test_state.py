@@ -27,9 +27,11 @@ def save(path: Path) -> bytes:
     state.model(torch.ones(2, 20)).sum().backward()
     state.optimizer.step()
     state.epoch, state.history = 2, [{"epoch": 1.0}, {"epoch": 2.0}]
-    state.current_epoch = Epoch(torch.tensor([2, 0, 1]), step=2, lr=0.25, seconds=1.5)
-    for loss in (3.0, 5.0):
-        state.current_epoch.add({"loss": torch.tensor(loss)}, 2)
+    state.current_epoch = Epoch(torch.tensor([2, 0, 1]), 3, lr=0.25, seconds=1.5)
+    for step, loss in enumerate((3.0, 5.0), start=1):
+        state.current_epoch.record({"loss": torch.tensor(loss)})
+        state.current_epoch.sizes.append(2)
+        state.current_epoch.step = step
     state.keep_best(0.5)
     state.save(path, KEY)
     return path.read_bytes()
@@ -46,18 +48,20 @@ def test_a_state_comes_back_whole(tmp_path: Path) -> None:
     assert (
         state.current_epoch.lr,
         state.current_epoch.step,
-        state.current_epoch.images,
+        state.current_epoch.sizes,
+        state.current_epoch.metrics["loss"].tolist(),
         state.current_epoch.seconds,
-    ) == (0.25, 2, 4, 1.5)
+    ) == (0.25, 2, [2, 2], [3.0, 5.0, 0.0], 1.5)
     assert state.best_weights is not None
     assert torch.equal(state.best_weights["weight"], state.model.state_dict()["weight"])
     assert len(state.optimizer.state) == 2
 
 
 def test_an_epoch_s_metrics_are_means_over_images() -> None:
-    epoch = Epoch(torch.arange(5), lr=0.1)
-    epoch.add({"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)}, 4)
-    epoch.add({"loss": torch.tensor(6.0), "accuracy": torch.tensor(1.0)}, 1)
+    epoch = Epoch(torch.arange(5), 2, lr=0.1, sizes=[4, 1])
+    epoch.record({"loss": torch.tensor(1.0), "accuracy": torch.tensor(0.5)})
+    epoch.step = 1
+    epoch.record({"loss": torch.tensor(6.0), "accuracy": torch.tensor(1.0)})
     assert epoch.means() == pytest.approx({"loss": (4 * 1.0 + 6.0) / 5, "accuracy": (4 * 0.5 + 1.0) / 5})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stages.core.config.data import Augment
 from stages.core.config.method import TrainSettings
@@ -93,7 +93,7 @@ def test_the_history_has_the_mean_over_the_watched_batches_each_measured_before_
         events.append(len(augmented.images))
         return trained(model, augmented, *rest)
 
-    def spy_watch(model: nn.Module, images: Any, anchors: Any, *rest: Any) -> float:
+    def spy_watch(model: nn.Module, images: Any, anchors: Any, *rest: Any) -> Tensor:
         loss = measured(model, images, anchors, *rest)
         events.append((set(anchors.tolist()), loss))
         return loss

@@ -1,0 +1,70 @@
+"""The precision that a network is trained in: what autocast makes of it, and where autocast must not reach.
+
+In bfloat16 a pixel near 1 is told apart from its neighbor 1/128 away, and no nearer; so the first convolution computes
+in float32, and so do pooling and head, for losses are made of small differences of logits.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from stages.core.config.recipe import Precision
+
+DTYPES: dict[Precision, torch.dtype] = {
+    "exact": torch.float32,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def in_float32(layer: nn.Module, images: Tensor) -> Tensor:
+    """layer(images), computed in float32 although autocast would narrow it."""
+    with contextlib.ExitStack() as stack:
+        for kind in _narrowing():
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        return layer(images)
+
+
+def narrowed(features: Tensor) -> Tensor:
+    """Features as narrow as autocast has them; without it, as they are."""
+    kinds = _narrowing()
+    return features.to(torch.get_autocast_dtype(kinds[0])) if kinds else features
+
+
+def widened(features: Tensor) -> Tensor:
+    """Features that autocast has narrowed, in float32; without it, as they are."""
+    return features.float() if _narrowing() else features
+
+
+def _narrowing() -> list[str]:
+    return [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+
+
+class AtPrecision(nn.Module):
+    """A network as training runs it: its forward in the precision given, its results in float32."""
+
+    def __init__(self, network: nn.Module, precision: Precision) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = DTYPES[precision]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """What the network makes of images (B, C, H, W)."""
+        if self.dtype == torch.float32:
+            return self.network(images)
+        with torch.autocast(images.device.type, self.dtype):
+            return self.network(images)
+
+
+@contextlib.contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Inside, CUDA's float32 convolutions and matrix products round their inputs to TF32 if `allowed`; outside not."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
