@@ -17,10 +17,20 @@ from stages.train.lsp import lsp_term
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """The anchors' neighbors (B, m, 3, H, W) in [0, 1] and structure vectors P_x (B, m)."""
+    """The anchors' neighbors (C, 3, H, W) in [0, 1] and structure vectors P_x (B, m).
+
+    places: (B, m), where in [anchors, neighbors] each anchor's are; None: B * m neighbors, m after m.
+    """
 
     images: Tensor
     structure: Tensor
+    places: Tensor | None = None
+
+    def logits(self, anchors: Tensor, neighbors: Tensor) -> Tensor:
+        """Each anchor's neighbors' logits (B, m, K), from those of the anchors (B, K) and of the neighbors (C, K)."""
+        if self.places is None:
+            return neighbors.unflatten(0, self.structure.shape)
+        return torch.cat([anchors, neighbors])[self.places]
 
 
 def plugin_function(kind: str, component: Plugin) -> Callable[..., Any]:
@@ -36,7 +46,7 @@ def method_loss(
 
     Views and neighbors reach the objective as extras: it alone knows whether they share the anchors' forward.
     """
-    groups = [*augmented.views] + ([neighborhood.images.flatten(0, 1)] if neighborhood else [])
+    groups = [*augmented.views] + ([neighborhood.images] if neighborhood else [])
     extras = torch.cat(groups) if groups else None
     neighbors_first = method.lsp is not None and method.lsp.forward_order == "neighbors_first"
     batch = Batch(augmented.images, augmented.targets, extras, neighbors_first)
@@ -55,7 +65,7 @@ def method_loss(
     if method.lsp is not None and neighborhood is not None:
         term = lsp_term(
             scored.anchor_logits,
-            logits[-1].unflatten(0, neighborhood.structure.shape),
+            neighborhood.logits(scored.anchor_logits, logits[-1]),
             neighborhood.structure,
             name=method.lsp.discrepancy,
             reduction=method.lsp.reduction,

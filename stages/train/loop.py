@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,9 @@ from stages.core.images.threat import Threat
 from stages.core.job.epochs import course
 from stages.core.models.folding import COMPARED
 from stages.core.models.precision import tf32
-from stages.train.batch import Context
-from stages.train.compose import method_loss
+from stages.train.batch import Augmented, Context, Metrics
+from stages.train.clusters import grow
+from stages.train.compose import Neighborhood, method_loss
 from stages.train.measure import (
     Accuracy,
     measure_accuracy,
@@ -35,6 +37,7 @@ from stages.train.trained import at_precision
 from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
+CLUSTER = 16
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,14 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     with course(state, resume, key, what="epoch", epochs=recipe.epochs, loss=of, cure=cure) as left:
         for epoch in left.epochs(lambda: Epoch(bank.order(state.streams), steps, lr=state.lr)):
             context = _context(state, attack, threat, search, helper)
+            shared = bank.shared(epoch.order, recipe.batch_size)
             model.train()
             for step in left.steps(epoch):
                 if inputs.monitored is not None and step in measured:
                     _watch(state, epoch, bank, settings, inputs.monitored)
-                _step(state, trained, epoch, bank, settings, context)
+                batch = bank.batch(epoch.batch(recipe.batch_size), state.streams, shared[step])
+                epoch.record(_step(state, trained, *batch, settings, context))
+                epoch.sizes.append(len(batch[0].images))
                 if per_batch or step + 1 == steps:
                     schedule.step()
             _require_finite(state, settings)
@@ -96,21 +102,39 @@ def _bank(settings: TrainSettings, inputs: Inputs, held_out: Tensor) -> Training
             f"{len(held_out)} training image(s) leave none to hold out for `selection: best_robust`; ten are needed,"
             " or write `selection: last` and no `hold_out`"
         )
-    device = inputs.train.images.device
-    bank = TrainingSet(
-        images=inputs.train.images,
-        labels=inputs.train.labels,
-        anchors=(~held_out).nonzero().squeeze(1).to(device),
-        structure=inputs.structure,
-        augment=settings.augment,
-        method=settings.method,
-    )
-    if inputs.structure is not None and bool(held_out.to(device)[inputs.structure.companions[bank.anchors]].any()):
+    structure, device = inputs.structure, inputs.train.images.device
+    anchors = (~held_out).nonzero().squeeze(1).to(device)
+    if structure is not None and bool(held_out.to(device)[structure.companions[anchors]].any()):
         raise ArtifactError(
             "the structure vectors' companions include images held out for model selection;"
             f" rebuild them with held_out: {at_most}"
         )
-    return bank
+    return TrainingSet(
+        images=inputs.train.images,
+        labels=inputs.train.labels,
+        anchors=anchors,
+        structure=structure,
+        augment=settings.augment,
+        method=settings.method,
+        **_neighborhoods(settings, anchors, structure),
+    )
+
+
+def _neighborhoods(settings: TrainSettings, anchors: Tensor, structure: Structure | None) -> dict[str, Any]:
+    """How the anchors come in clusters and what a batch of them forwards once, as TrainingSet takes it."""
+    lsp = settings.method.lsp
+    if lsp is None or structure is None:
+        return {}
+    if lsp.batches == "random":
+        return {} if lsp.augment_neighbors or settings.recipe.precision == "exact" else {"sharing": "neighbors"}
+    row = torch.full((len(structure.companions),), -1)
+    row[anchors.cpu()] = torch.arange(len(anchors))
+    generator = torch.Generator().manual_seed(int(digest([settings.seed, "clusters"], 15), 16))
+    grown = grow(row[structure.companions[anchors].cpu()], CLUSTER, generator)
+    return {
+        "clusters": [anchors[cluster.to(anchors.device)] for cluster in grown],
+        "sharing": "neighbors" if settings.method.adversarial() else "batch",
+    }
 
 
 def _context(
@@ -123,17 +147,20 @@ def _context(
 
 
 def _step(
-    state: TrainState, trained: nn.Module, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, context: Context
-) -> None:
-    """One update; it waits for no device."""
-    augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams)
+    state: TrainState,
+    trained: nn.Module,
+    augmented: Augmented,
+    neighborhood: Neighborhood | None,
+    settings: TrainSettings,
+    context: Context,
+) -> Metrics:
+    """One update, and what it was made of; it waits for no device."""
     with tf32(settings.recipe.tf32):
         loss, metrics = method_loss(trained, augmented, neighborhood, settings.method, context)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
     state.optimizer.step()
-    epoch.record({**metrics, "loss": loss.detach()})
-    epoch.sizes.append(len(augmented.images))
+    return {**metrics, "loss": loss.detach()}
 
 
 def _watch(state: TrainState, epoch: Epoch, bank: TrainingSet, settings: TrainSettings, watched: Structure) -> None:

@@ -14,8 +14,8 @@ import torch
 
 from stages.core.config.moco import Moco
 from stages.core.config.recipe import Recipe
-from stages.core.models import Classifier
 from stages.core.job.epochs import Epoch
+from stages.core.models import Classifier
 from stages.features import state as features_state
 from stages.features.pretrain import begin
 from stages.train import state as train_state

@@ -41,7 +41,7 @@ def _loss(method: Method, device: torch.device) -> float:
     neighbors = torch.rand(16, 4, 3, 16, 16, generator=generator)
     structure = torch.rand(16, 4, generator=generator)
     structure /= structure.sum(1, keepdim=True)
-    hood = Neighborhood(neighbors.to(device), structure.to(device)) if method.lsp else None
+    hood = Neighborhood(neighbors.flatten(0, 1).to(device), structure.to(device)) if method.lsp else None
     context = Context(Threat("linf", 8 / 255), Search(2 / 255, 3), torch.Generator().manual_seed(2))
     augmented = Augmented(images.to(device), Targets(labels.to(device)))
     return float(method_loss(model, augmented, hood, method, context)[0])

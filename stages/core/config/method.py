@@ -24,7 +24,12 @@ from stages.core.config.structure import StructureChoice
 class Lsp(StructureChoice):
     """The LSP term: weight * D(P_x, Q_x) (Eq. 4, 7)."""
 
-    ADDED: ClassVar = {**StructureChoice.ADDED, "logits": "plain", "forward_order": "anchors_first"}
+    ADDED: ClassVar = {
+        **StructureChoice.ADDED,
+        "logits": "plain",
+        "forward_order": "anchors_first",
+        "batches": "random",
+    }
     weight: NonNegative = Field(1.0, description="lambda")
     discrepancy: Literal["mse", "l2", "l1", "cosine", "kl"] = Field("mse", description="D of Eq. 4, or one of Table 4")
     reduction: Literal["mean", "sum", "batch_sum"] = Field(
@@ -41,6 +46,22 @@ class Lsp(StructureChoice):
         "anchors_first",
         description="adversarial objectives: which forward comes first, and so weighs less in batch norm's statistics",
     )
+    batches: Literal["random", "neighborhoods"] = Field(
+        "random",
+        description="random: of images drawn one by one, as in Algorithm 1; neighborhoods: of clusters of neighbors,"
+        " where an image is augmented and forwarded once however many anchors of its batch have it",
+    )
+
+    @model_validator(mode="after")
+    def _clustered(self) -> "Lsp":
+        if self.batches == "neighborhoods" and self.kind == "global":
+            raise ValueError("batches: random companions (kind: global) make no clusters; write batches: random")
+        if self.batches == "neighborhoods" and not self.augment_neighbors:
+            raise ValueError(
+                "augment_neighbors: an anchor is augmented, and with batches: neighborhoods it is its neighbors'"
+                " neighbor, too; write augment_neighbors: true"
+            )
+        return self
 
 
 class Monitor(Section):

@@ -179,7 +179,7 @@ def course(
             step, metrics = wrong
             parts = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
             raise DivergenceError(
-                f"{loss} is {metrics['loss']} at {what} {state.epoch + 1} step {step} ({parts}); {cure}"
+                f"{loss} is {metrics['loss']} at {what} {state.epoch + 1} step {step} (parts: {parts}); {cure}"
             )
 
     def save() -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
 from stages.core.models import BACKBONES, Classifier
-from stages.core.models.folding import folded
+from stages.core.models.folding import SearchCopy, folded
 from tests.unit.drawing import seeded, weights_from
 
 
@@ -46,6 +46,27 @@ def test_logits_and_gradients_are_the_models(backbone: str) -> None:
     assert cosine > 0.99
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(parameter.requires_grad for parameter in copy.parameters())
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_a_copy_follows_the_model_that_trains_bit_for_bit_as_if_made_anew(
+    backbone: str, precision: torch.dtype
+) -> None:
+    model, images = network(backbone), torch.rand(4, 3, 16, 16, generator=seeded(0))
+    copy = SearchCopy(model, images, precision)
+    before = copy.network(images)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        model(images).logsumexp(dim=1).mean().backward()
+        optimizer.step()
+    assert torch.equal(copy.network(images), before)
+    followed = copy.follow()
+    assert model.training
+    assert torch.equal(followed(images), folded(model.eval(), images, precision)(images))
+    assert not torch.equal(followed(images), before)
+    assert not any(parameter.requires_grad for parameter in followed.parameters())
 
 
 def test_every_batch_norm_behind_a_convolution_is_gone() -> None:

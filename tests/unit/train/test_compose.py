@@ -29,7 +29,7 @@ def test_an_objective_that_returns_no_extra_logits_is_named_in_its_first_step(
     views: tuple[Tensor, ...] = ()
     near = None
     if "lsp" in chosen:
-        near = compose.Neighborhood(torch.stack([images, images], dim=1), torch.full((4, 2), 0.5))
+        near = compose.Neighborhood(images.repeat_interleave(2, dim=0), torch.full((4, 2), 0.5))
     else:
         views = (images, images)
     with pytest.raises(ConfigError, match=r"objectives/ce\.py returns no extra logits, .*`forwards") as caught:

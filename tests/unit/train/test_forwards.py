@@ -58,7 +58,7 @@ def test_running_statistics_follow_the_forwards_in_the_order_chosen(
     model.register_forward_pre_hook(
         lambda chosen, given: seen.append(given[0].detach().clone()) if chosen.training else None
     )
-    hood = Neighborhood(neighbors, torch.full((BATCH, M), 1 / M, dtype=torch.float64))
+    hood = Neighborhood(neighbors.flatten(0, 1), torch.full((BATCH, M), 1 / M, dtype=torch.float64))
     context = Context(Threat("linf", 0.1), Search(0.05, 2), torch.Generator().manual_seed(3), net().eval())
     targets = Targets(torch.arange(BATCH) % CLASSES)
     loss, metrics = method_loss(model, Augmented(images, targets), hood, method, context)

@@ -32,6 +32,12 @@ RUNS: dict[str, TrainSettings] = {
     "lsp+, onecycle, best_robust": settings(
         {**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"
     ),
+    "trades, float32, neighborhoods": settings(
+        {"objective": "trades", "recipe": "adversarial", "lsp": {"m": M, "batches": "neighborhoods"}},
+        precision="float32",
+        selection="best_robust",
+    ),
+    "lsp, bfloat16, neighborhoods": settings({"lsp": {"m": M, "batches": "neighborhoods"}}, precision="bfloat16"),
 }
 # Where the signal comes: as this call of this function ends; and the (epoch, step) saved, where it is every run's.
 MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int] | None]] = {

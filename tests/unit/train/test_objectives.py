@@ -181,7 +181,7 @@ def test_the_lsp_term_is_added_on_adversarial_logits_against_clean_neighbors(
     structure = torch.rand(BATCH, M, generator=seeded(5), dtype=torch.float64).softmax(1)
     chosen = method(name, lsp={"m": M, "weight": 7.0})
     context = Context(*NO_BALL, seeded(), helper)
-    hood = Neighborhood(neighbors, structure)
+    hood = Neighborhood(neighbors.flatten(0, 1), structure)
     loss, metrics = method_loss(model, Augmented(images, Targets(labels)), hood, chosen, context)
     anchors = model(images if name == "ce" else x_adv).detach().numpy()
     around = model(neighbors.flatten(0, 1)).detach().numpy().reshape(BATCH, M, CLASSES)
@@ -198,7 +198,7 @@ def test_views_are_tied_by_12_times_their_jensen_shannon_divergence(
     augmentation = importlib.import_module("stages.train.augmentations.augmix")
     views = (pictures(BATCH, seed=6), pictures(BATCH, seed=7))
     tied = Augmented(images, Targets(labels), views, lambda logits: 12 * augmentation.jensen_shannon(logits))
-    hood = Neighborhood(pictures(BATCH, M, seed=4), torch.full((BATCH, M), 1 / M, dtype=torch.float64))
+    hood = Neighborhood(pictures(BATCH * M, seed=4), torch.full((BATCH, M), 1 / M, dtype=torch.float64))
     chosen = method(name, lsp={"m": M})
     loss, metrics = method_loss(model, tied, hood, chosen, Context(*NO_BALL, seeded()))
     probabilities = [softmax(model(at).detach().numpy()) for at in (images if name == "ce" else x_adv, *views)]
@@ -216,7 +216,7 @@ def test_training_forwards_come_as_the_recipe_orders_them(
     seen: list[Tensor] = []
     model.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
     neighbors = pictures(BATCH, M, seed=4)
-    hood = Neighborhood(neighbors, torch.full((BATCH, M), 1 / M, dtype=torch.float64))
+    hood = Neighborhood(neighbors.flatten(0, 1), torch.full((BATCH, M), 1 / M, dtype=torch.float64))
     context = Context(*NO_BALL, seeded(), helper)
     method_loss(model, Augmented(images, Targets(labels)), hood, method(name, lsp={"m": M}), context)
     around = neighbors.flatten(0, 1)
