@@ -42,5 +42,7 @@ def momentum_update(key_encoder: nn.Module, query_encoder: nn.Module, *, momentu
 @torch.no_grad()
 def shuffled_keys(key_encoder: nn.Module, images: Tensor, generator: Generator) -> Tensor:
     """Keys (B, D) of images mixed for the forward pass, so that batch-norm groups differ from the queries'."""
-    order = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
+    order = torch.randperm(len(images), generator=generator, device=generator.device).to(
+        images.device, non_blocking=True
+    )
     return key_encoder(images[order])[order.argsort()]

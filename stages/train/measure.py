@@ -33,17 +33,23 @@ def measure_accuracy(
     model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, search: Search, seed: int
 ) -> Accuracy:
     """Clean and PGD accuracy on images uint8 (N, 3, H, W); the same seed starts the attack alike each time."""
-    generator = torch.Generator().manual_seed(seed)
-    clean = robust = 0
+    clean, robust = right(model, images, labels, threat, search, torch.Generator().manual_seed(seed)).tolist()
+    return Accuracy(clean / len(labels), robust / len(labels))
+
+
+def right(
+    model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, search: Search, generator: torch.Generator
+) -> Tensor:
+    """How many images the model gets right (2,): clean, and clean and perturbed; it waits for no device."""
+    counts = torch.zeros(2, dtype=torch.int64, device=images.device)
     for x, y in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
         unit = to_unit(x)
         loss = partial(F.cross_entropy, target=y, reduction="none")
         x_adv = perturb(model, unit, loss, threat, search, generator)
         with evaluating(model), torch.no_grad():
             correct = model(unit).argmax(1) == y
-            clean += int(correct.sum())
-            robust += int((correct & (model(x_adv).argmax(1) == y)).sum())
-    return Accuracy(clean / len(labels), robust / len(labels))
+            counts += torch.stack([correct.sum(), (correct & (model(x_adv).argmax(1) == y)).sum()])
+    return counts
 
 
 def measure_lsp_loss(model: nn.Module, images: Tensor, anchors: Tensor, structure: Structure) -> float:
@@ -51,15 +57,14 @@ def measure_lsp_loss(model: nn.Module, images: Tensor, anchors: Tensor, structur
 
     images: all training images uint8 (N, 3, H, W); structure: companions and P_x of every image.
     """
-    total = 0.0
+    near, total = structure.companions[anchors].cpu(), torch.zeros((), dtype=torch.float64, device=images.device)
     with evaluating(model), torch.no_grad():
-        for ids in anchors.split(BATCH_SIZE):
-            companions = structure.companions[ids]
-            unique, places = companions.unique(return_inverse=True)
+        for ids, companions in zip(anchors.split(BATCH_SIZE), near.split(BATCH_SIZE), strict=True):
+            unique, places = (part.to(images.device) for part in companions.unique(return_inverse=True))
             scored = torch.cat([model(to_unit(images[part])) for part in unique.split(BATCH_SIZE)])
             term = lsp_term(model(to_unit(images[ids])), scored[places], structure.vectors[ids])
-            total += float(term) * len(ids)
-    return total / len(anchors)
+            total += term * len(ids)
+    return float(total) / len(anchors)
 
 
 def measuring_steps(batches: int, steps: int) -> set[int]:
@@ -76,7 +81,7 @@ def measure_training_lsp_loss(
     Anchors and companions are cropped and flipped by a stream of `seed`, and pass one concatenated forward in train
     mode, as LSP trains; no gradient is taken and batch norm's running statistics stay. images, structure: of all.
     """
-    generator = torch.Generator(device=images.device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     ids = torch.cat([anchors, structure.companions[anchors].flatten()])
     shown = crop_flip(to_unit(images[ids]), generator, padding=augment.padding, flip=augment.flip)
     with training_untracked(model), torch.no_grad():

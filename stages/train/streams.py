@@ -8,7 +8,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """The random streams of a run: order of the images (on the CPU), augmentation, and the inner attack."""
+    """The random streams of a run: order of the images, augmentation, and the inner attack.
+
+    The first two are on the CPU, where a draw can decide what is done without waiting for a GPU; the third, whose draws
+    are as large as the images, is on their device.
+    """
 
     order: torch.Generator
     augment: torch.Generator
@@ -18,7 +22,7 @@ class RandomStreams:
     def seeded(seed: int, device: torch.device) -> "RandomStreams":
         """Three streams that differ from each other and from other seeds'."""
         seeds = torch.randint(2**62, (3,), generator=torch.Generator().manual_seed(seed)).tolist()
-        devices = (torch.device("cpu"), device, device)
+        devices = (torch.device("cpu"), torch.device("cpu"), device)
         made = [torch.Generator(device=at).manual_seed(value) for value, at in zip(seeds, devices, strict=True)]
         return RandomStreams(*made)
 

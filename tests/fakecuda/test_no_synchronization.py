@@ -1,8 +1,4 @@
-"""On fake CUDA tensors, which need no GPU: an iteration reads nothing on the host and mixes no devices.
-
-Autograd's engine wants a real CUDA context for them, so a gradient is an empty tensor of the input's shape: what is
-shown here is the forward and all that the attacks do themselves.
-"""
+"""An iteration of an attack reads nothing on the host and mixes no devices, on fake CUDA tensors (`fake`)."""
 
 from collections.abc import Iterator
 
@@ -10,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from stages.attack.attacks.autoattack_engine import ensemble
 from stages.attack.engine.points import Points
@@ -19,33 +15,19 @@ from stages.core.images.search import Search
 from stages.core.images.threat import Norm, Threat
 from stages.core.models import Classifier
 from stages.core.models.folding import folded
+from tests.fakecuda.fake import CUDA, fake_cuda, move
 
-CUDA = torch.device("cuda:0")
 ATTACKS = {attack.name: attack for classes in (3, 10) for attack in ensemble(0, classes)}
 
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[torch.dtype, nn.Module]]:
-    """Networks to search with, by precision, on fake CUDA, and the test in fake mode.
-
-    `Module.to` swaps tensors, which fake ones do not allow; so every tensor is replaced by one of its shape.
-    """
+    """Networks to search with, by precision, on fake CUDA, and the test in fake mode."""
     classifier = Classifier("resnet18", width=2, classes=10).eval()
     images = torch.rand(4, 3, 8, 8)
     found = {precision: folded(classifier, images, precision) for precision in (torch.float32, torch.bfloat16)}
-    monkeypatch.setattr(torch.autograd, "grad", lambda loss, at: (there(at),) if loss.device == CUDA else None)
-    with FakeTensorMode():
-        for module in (module for network in found.values() for module in network.modules()):
-            for name, weight in module._parameters.items():
-                if weight is not None:
-                    module._parameters[name] = nn.Parameter(there(weight), requires_grad=False)
-            for name, buffer in module._buffers.items():
-                module._buffers[name] = None if buffer is None else there(buffer)
-        yield found
-
-
-def there(tensor: torch.Tensor) -> torch.Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype, device=CUDA)
+    with fake_cuda(monkeypatch):
+        yield {precision: move(network) for precision, network in found.items()}
 
 
 def points(network: nn.Module) -> Points:

@@ -5,15 +5,22 @@ import torch
 import torch.nn.functional as F
 
 from stages.attack.engine.draws import Draws
-from stages.core.config.method import Method
+from stages.core.artifacts import ImageSet, Structure
+from stages.core.config.method import Method, TrainSettings
+from stages.core.config.recipe import Precision
 from stages.core.device import prepare
 from stages.core.images.perturb import perturb
+from stages.core.images.pixels import to_unit
 from stages.core.images.search import Search
 from stages.core.images.threat import Threat
 from stages.core.models import Classifier
+from stages.train import loop
 from stages.train.batch import Augmented, Context, Targets
 from stages.train.compose import Neighborhood, method_loss
-from stages.train.training_set import RandomStreams
+from stages.train.schedule import build_optimizer, build_schedule
+from stages.train.state import Epoch, TrainState
+from stages.train.streams import RandomStreams
+from stages.train.trained import at_precision
 from tests.benchmarks.engine import engine
 from tests.benchmarks.regimes import Points
 from tests.unit.drawing import seeded, weights_from
@@ -99,3 +106,37 @@ def test_a_points_random_numbers_are_the_same_bits_on_the_gpu() -> None:
     indices = torch.arange(300) * 7919
     draws = Draws(1, "square")
     assert torch.equal(draws.sequence(indices, 3, 4, 9), draws.sequence(indices.cuda(), 3, 4, 9).cpu())
+
+
+@pytest.mark.parametrize("precision", ["exact", "float32", "bfloat16"])
+@pytest.mark.parametrize("name", [*METHODS, "mixup", "cutmix", "augmix", "neighborhoods"])
+def test_a_step_waits_for_nothing(name: str, precision: Precision) -> None:
+    device = prepare("cuda", 0, 0)
+    augmented = {"augmentation": name} if name in ("mixup", "cutmix", "augmix") else {}
+    method = {"lsp": {"m": 4, "batches": "neighborhoods"}} if name == "neighborhoods" else METHODS.get(name, augmented)
+    recipe = {"precision": precision, "batch_size": 16}
+    chosen = TrainSettings.model_validate(
+        {"method": method, "recipe": recipe, "model": {}, "augment": {"padding": 1}, "monitor": {}}
+    )
+    pictures = torch.randint(256, (64, 3, 16, 16), dtype=torch.uint8).to(device)
+    images = ImageSet(pictures, torch.arange(64, device=device) % 10, tuple("abcdefghij"))
+    near = (torch.arange(64)[:, None] + torch.arange(1, 5)) % 64
+    structure = Structure(near.to(device), torch.full((64, 4), 0.25, device=device)) if chosen.method.lsp else None
+    bank = loop._bank(chosen, loop.Inputs(images, images, structure, None, None), torch.zeros(64, dtype=torch.bool))
+    model = Classifier("resnet18", width=8, classes=10).to(device).train()
+    trained = at_precision(model, precision, to_unit(pictures[:8]))
+    optimizer = build_optimizer(model, chosen.recipe)
+    schedule, _ = build_schedule(optimizer, chosen.recipe, 4)
+    state = TrainState(model, optimizer, schedule, RandomStreams.seeded(0, device))
+    context = Context(Threat("linf", 8 / 255), Search(2 / 255, 3), state.streams.attack)
+    epoch = Epoch(bank.order(state.streams), 4, lr=0.1)
+    shared = bank.shared(epoch.order, 16)
+    for step in range(4):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first may load kernels
+        try:
+            batch = bank.batch(epoch.batch(16), state.streams, shared[step])
+            epoch.record(loop._step(state, trained, *batch, chosen, context))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        epoch.step += 1
+    assert epoch.diverged() is None

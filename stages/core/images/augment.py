@@ -3,7 +3,8 @@
 Images are float (B, 3, H, W) in [0, 1] and stay in [0, 1]. Distributions and formulas are those of torchvision's
 transforms of the same names; with `crop_flip` also after He et al. (2016a). Those cannot be used themselves: they draw
 one parameter for a whole batch, from the global random state. Here every image has its own, drawn from `generator` on
-the generator's own device, so one on the CPU gives the same parameters to images on any device.
+the generator's own device, so one on the CPU gives the same parameters to images on any device, and decides without
+waiting for it.
 """
 
 import math
@@ -23,20 +24,21 @@ LUMA = (0.2989, 0.587, 0.114)
 def crop_flip(images: Tensor, generator: Generator, *, padding: int, flip: bool) -> Tensor:
     """Crops (B, 3, H, W) at uniform offsets of the images framed by `padding` zeros; half are mirrored if `flip`."""
     count, channels, height, width = images.shape
-    top, left = torch.randint(2 * padding + 1, (2, count, 1), generator=generator, device=generator.device)
-    rows = top + torch.arange(height, device=generator.device)
-    columns = left + torch.arange(width, device=generator.device)
+    offsets = torch.randint(2 * padding + 1, (2, count, 1), generator=generator, device=generator.device)
+    top, left = offsets.to(images.device, non_blocking=True)
+    rows = top + torch.arange(height, device=images.device)
+    columns = left + torch.arange(width, device=images.device)
     if flip:
-        mirrored = _bernoulli(images, generator, FLIP_PROBABILITY)
+        mirrored = _bernoulli(images, generator, FLIP_PROBABILITY).to(images.device, non_blocking=True)
         columns = torch.where(mirrored.unsqueeze(1), columns.flip(1), columns)
-    pixels = (rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)).view(count, 1, -1).to(images.device)
+    pixels = (rows.unsqueeze(2) * (width + 2 * padding) + columns.unsqueeze(1)).view(count, 1, -1)
     framed = F.pad(images, (padding,) * 4).flatten(2)
     return framed.gather(2, pixels.expand(-1, channels, -1)).view_as(images)
 
 
 def horizontal_flip(images: Tensor, generator: Generator, *, probability: float = FLIP_PROBABILITY) -> Tensor:
     """Each image mirrored left to right with the given probability."""
-    mirrored = _bernoulli(images, generator, probability).to(images.device)
+    mirrored = _bernoulli(images, generator, probability).to(images.device, non_blocking=True)
     return torch.where(over_pixels(mirrored), images.flip(3), images)
 
 
@@ -52,7 +54,7 @@ def random_resized_crop(
     scale: bounds of the box's share of the area; ratio: of width / height, log-uniform.
     """
     boxes = crop_boxes(len(images), images.shape[2], images.shape[3], generator, scale=scale, ratio=ratio)
-    top, left, height, width = boxes.to(images).unbind(1)
+    top, left, height, width = boxes.to(images, non_blocking=True).unbind(1)
     rows = _sampled(top, height, images.shape[2])
     columns = _sampled(left, width, images.shape[3])
     grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), dim=-1)
@@ -112,8 +114,8 @@ def color_jitter(
             low = -strength if adjust is adjust_hue else max(0.0, 1 - strength)
             high = strength if adjust is adjust_hue else 1 + strength
             chosen = (jittered & (order[:, turn] == kind)).nonzero().squeeze(1)
-            factors = (low + unit[kind, chosen] * (high - low)).to(images)
-            chosen = chosen.to(images.device)
+            factors = (low + unit[kind, chosen] * (high - low)).to(images, non_blocking=True)
+            chosen = chosen.to(images.device, non_blocking=True)
             out[chosen] = adjust(out[chosen], factors)
     return out
 
@@ -141,7 +143,7 @@ def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
     safe = torch.where(chroma > 0, chroma, 1.0)
     sectors = torch.stack([(green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe], dim=1)
     hue = sectors.gather(1, lead.unsqueeze(1)) + 6 * over_pixels(shifts)
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
+    offsets = torch.tensor([5.0, 3.0, 1.0]).to(images, non_blocking=True).view(1, 3, 1, 1)
     turn = (hue + offsets).remainder(6)
     fall = torch.minimum(turn, 4 - turn).clamp(0.0, 1.0)
     return (value.unsqueeze(1) - chroma.unsqueeze(1) * fall).clamp(0.0, 1.0)
@@ -157,7 +159,7 @@ ADJUSTMENTS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 
 def grayscale(images: Tensor, generator: Generator, *, probability: float) -> Tensor:
     """Each image made gray, in three equal channels, with the given probability."""
-    gray = _bernoulli(images, generator, probability).to(images.device)
+    gray = _bernoulli(images, generator, probability).to(images.device, non_blocking=True)
     return torch.where(over_pixels(gray), luminance(images), images)
 
 
@@ -171,10 +173,10 @@ def gaussian_blur(
     """Each image blurred with the given probability, its sigma uniform between two bounds, in pixels."""
     chosen = _bernoulli(images, generator, probability).nonzero().squeeze(1)
     unit = torch.rand(len(images), generator=generator, device=generator.device)
-    sigmas = (sigma[0] + unit[chosen] * (sigma[1] - sigma[0])).to(images)
+    sigmas = (sigma[0] + unit[chosen] * (sigma[1] - sigma[0])).to(images, non_blocking=True)
     out = images.clone()
     if len(chosen) > 0:
-        chosen = chosen.to(images.device)
+        chosen = chosen.to(images.device, non_blocking=True)
         out[chosen] = blur(out[chosen], sigmas, radius=math.ceil(3 * sigma[1]))
     return out
 

@@ -66,8 +66,8 @@ def per_image_linf(perturbation: Tensor) -> Tensor:
 
 def standard_normal(images: Tensor, generator: torch.Generator) -> Tensor:
     """Noise N(0, 1) of the images' shape, drawn on the generator's own device, as all noise here is."""
-    return torch.randn(images.shape, generator=generator, device=generator.device).to(images)
+    return torch.randn(images.shape, generator=generator, device=generator.device).to(images, non_blocking=True)
 
 
 def _uniform(shape: torch.Size, images: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device).to(images)
+    return torch.rand(shape, generator=generator, device=generator.device).to(images, non_blocking=True)

@@ -36,14 +36,14 @@ def apply_operations(images: Tensor, operations: Tensor, severities: Tensor, sig
     for number, name in enumerate(TONES):
         rows = (operations == number).nonzero().squeeze(1)
         if len(rows):
-            here = rows.to(images.device)
+            here = rows.to(images.device, non_blocking=True)
             chosen = images[here]
-            result[here] = look_up(chosen, tables[name](chosen, severities[rows].to(images.device)))
+            result[here] = look_up(chosen, tables[name](chosen, severities[rows].to(images.device, non_blocking=True)))
     rows = (operations >= len(TONES)).nonzero().squeeze(1)
     if len(rows):
-        here = rows.to(images.device)
+        here = rows.to(images.device, non_blocking=True)
         matrices = motion_matrices(operations[rows], severities[rows], signs[rows], *images.shape[2:])
-        result[here] = warp(images[here], matrices.to(images.device))
+        result[here] = warp(images[here], matrices.to(images.device, non_blocking=True))
     return result
 
 
@@ -118,7 +118,7 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
     y = torch.arange(height, device=images.device)[:, None] + 0.5
     across, along, shift = matrices.float()[:, :, :, None, None].unbind(2)
     points = across * x + along * y + shift  # (K, 2, H, W): the input point, x first, that each output pixel shows
-    size = torch.tensor([width, height], dtype=points.dtype, device=images.device)
+    size = torch.tensor([width, height]).to(points, non_blocking=True)
     grid = 2 * points.permute(0, 2, 3, 1) / size - 1
     moved = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return moved.round_().clamp_(0, LEVELS - 1).to(torch.uint8)

@@ -31,4 +31,4 @@ def whole(low: int, high: int, shape: tuple[int, ...], generator: torch.Generato
 
 def partners(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
     """A random permutation of a batch, on `device`: the image that each is mixed with, (count,) int64."""
-    return torch.randperm(count, generator=generator, device=generator.device).to(device)
+    return torch.randperm(count, generator=generator, device=generator.device).to(device, non_blocking=True)

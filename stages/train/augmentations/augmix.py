@@ -62,8 +62,8 @@ def mixed_views(
     levels = (images * (LEVELS - 1)).round().to(torch.uint8)
     chained = run_chains(levels.repeat_interleave(width, 0).repeat(VIEWS, 1, 1, 1), generator, max_depth, severity)
     parts = chained.view(VIEWS, batch, width, *images.shape[1:]).to(images.dtype) / (LEVELS - 1)
-    amounts = (shares * weights).to(images)[..., None, None, None]
-    kept = (1 - shares).to(images)[..., None, None]
+    amounts = (shares * weights).to(images, non_blocking=True)[..., None, None, None]
+    kept = (1 - shares).to(images, non_blocking=True)[..., None, None]
     return tuple((kept * images + (amounts * parts).sum(2)).clamp_(0, 1).unbind(0))
 
 
@@ -77,6 +77,6 @@ def run_chains(images: Tensor, generator: torch.Generator, max_depth: int, sever
     signs = 2.0 * whole(0, 2, (max_depth, chains), generator) - 1
     for step in range(max_depth):
         rows = (depths > step).nonzero().squeeze(1)
-        here = rows.to(images.device)
+        here = rows.to(images.device, non_blocking=True)
         images[here] = apply_operations(images[here], operations[step, rows], severities[step, rows], signs[step, rows])
     return images

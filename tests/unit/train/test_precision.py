@@ -137,7 +137,7 @@ def test_adversarial_training_in_another_precision_takes_nearly_the_exact_steps(
             loss.backward()
             optimizer.step()
             losses[precision].append(float(loss.detach()))
-    assert losses["float32"][0] == pytest.approx(losses["exact"][0], rel=1e-4)
+    assert losses["float32"][0] == pytest.approx(losses["exact"][0], rel=1e-3)
     assert losses["bfloat16"][0] == pytest.approx(losses["exact"][0], rel=0.01)
     for rounded in ("float32", "bfloat16"):  # later, pixels where the gradient is 0 nearly have gone the other way
         assert losses[rounded] == pytest.approx(losses["exact"], rel=0.05)
