@@ -1,5 +1,7 @@
 """Momentum contrast (He et al., 2020): InfoNCE (Eq. 1), the queue of keys, the momentum update (Eq. 2)."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -40,7 +42,7 @@ def momentum_update(key_encoder: nn.Module, query_encoder: nn.Module, *, momentu
 
 
 @torch.no_grad()
-def shuffled_keys(key_encoder: nn.Module, images: Tensor, generator: Generator) -> Tensor:
+def shuffled_keys(key_encoder: Callable[[Tensor], Tensor], images: Tensor, generator: Generator) -> Tensor:
     """Keys (B, D) of images mixed for the forward pass, so that batch-norm groups differ from the queries'."""
     order = torch.randperm(len(images), generator=generator, device=generator.device).to(
         images.device, non_blocking=True

@@ -14,6 +14,7 @@ from stages.core.artifacts import read_weights
 from stages.core.errors import ArtifactError
 from stages.core.images.pixels import PIXEL_MAX
 from stages.core.models import BACKBONES
+from stages.core.models.precision import in_float32
 
 FLATTEST = 1 / PIXEL_MAX
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
         return self.backbone((images - self.mean) / self.std)
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.normalize(self.head(self.pooled(images)), dim=1)
+        return F.normalize(in_float32(self.head, self.pooled(images)), dim=1)
 
 
 def moco_encoder(*, backbone: str, width: int, dim: int, head_layers: int) -> Encoder:

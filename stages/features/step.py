@@ -1,10 +1,13 @@
 """One step of MoCo pre-training (He et al., 2020): two random views of each image, a loss, the updates."""
 
+from functools import partial
+
 import torch
 from torch import Generator, Tensor
 
 from stages.core.config.moco import Moco
 from stages.core.images.augment import color_jitter, gaussian_blur, grayscale, horizontal_flip, random_resized_crop
+from stages.core.models.precision import at_precision, tf32
 from stages.features.contrast import info_nce, momentum_update, shuffled_keys
 from stages.features.state import PretrainState
 
@@ -17,12 +20,14 @@ def train_step(settings: Moco, state: PretrainState, images: Tensor) -> Tensor:
     first, second = (view(images, state.generator, settings) for _ in range(2))
     momentum_update(state.key, state.query, momentum=settings.key_momentum)
     pairs = [(first, second), (second, first)] if settings.symmetric else [(first, second)]
-    keys = [shuffled_keys(state.key, other, state.generator) for _, other in pairs]
-    loss = torch.zeros((), device=images.device)
-    for (shown, _), matching in zip(pairs, keys, strict=True):
-        loss = loss + info_nce(state.query(shown), matching, state.queue.keys, temperature=settings.temperature)
-    state.optimizer.zero_grad()
-    loss.backward()
+    query, key = (partial(at_precision, network, precision=settings.precision) for network in (state.query, state.key))
+    with tf32(settings.tf32):
+        keys = [shuffled_keys(key, other, state.generator) for _, other in pairs]
+        loss = torch.zeros((), device=images.device)
+        for (shown, _), matching in zip(pairs, keys, strict=True):
+            loss = loss + info_nce(query(shown), matching, state.queue.keys, temperature=settings.temperature)
+        state.optimizer.zero_grad()
+        loss.backward()
     state.optimizer.step()
     state.queue.push(torch.cat(keys))
     return loss.detach()

@@ -33,7 +33,7 @@ from stages.train.measure import (
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
 from stages.train.streams import RandomStreams
-from stages.train.trained import at_precision
+from stages.train.trained import trained
 from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
@@ -66,8 +66,8 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
     some = to_unit(bank.images[:COMPARED])
-    trained = at_precision(model, recipe.precision, some)
-    helper = None if inputs.helper is None else at_precision(inputs.helper, recipe.precision, some)
+    shown = trained(model, recipe.precision, some)
+    helper = None if inputs.helper is None else trained(inputs.helper, recipe.precision, some)
     threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
     measured = measuring_steps(settings.monitor.training_batches, steps)
     of, cure = f"loss of objective {settings.method.objective.name}", "lower lr or the LSP weight"
@@ -80,7 +80,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
                 if inputs.monitored is not None and step in measured:
                     _watch(state, epoch, bank, settings, inputs.monitored)
                 batch = bank.batch(epoch.batch(recipe.batch_size), state.streams, shared[step])
-                epoch.record(_step(state, trained, *batch, settings, context))
+                epoch.record(_step(state, shown, *batch, settings, context))
                 epoch.sizes.append(len(batch[0].images))
                 if per_batch or step + 1 == steps:
                     schedule.step()
@@ -148,7 +148,7 @@ def _context(
 
 def _step(
     state: TrainState,
-    trained: nn.Module,
+    model: nn.Module,
     augmented: Augmented,
     neighborhood: Neighborhood | None,
     settings: TrainSettings,
@@ -156,7 +156,7 @@ def _step(
 ) -> Metrics:
     """One update, and what it was made of; it waits for no device."""
     with tf32(settings.recipe.tf32):
-        loss, metrics = method_loss(trained, augmented, neighborhood, settings.method, context)
+        loss, metrics = method_loss(model, augmented, neighborhood, settings.method, context)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
     state.optimizer.step()

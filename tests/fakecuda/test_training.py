@@ -28,7 +28,7 @@ from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.sharing import Shared
 from stages.train.state import TrainState
 from stages.train.streams import RandomStreams
-from stages.train.trained import Trained, at_precision
+from stages.train.trained import Trained, trained
 from tests.fakecuda.fake import CUDA, fake_cuda, move, there, with_gradients
 
 IMAGES, SIDE, M, CLASSES, BATCH = 24, 8, 3, 10, 8
@@ -59,11 +59,11 @@ def real_pictures() -> Tensor:
     return torch.randint(256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8)
 
 
-def moved(trained: torch.nn.Module) -> torch.nn.Module:
+def moved(shown: torch.nn.Module) -> torch.nn.Module:
     """On fake CUDA, with the copy that it is searched by."""
-    if isinstance(trained, Trained):
-        move(trained._copy.network)
-    return move(trained)
+    if isinstance(shown, Trained):
+        move(shown._copy.network)
+    return move(shown)
 
 
 @pytest.mark.parametrize("precision", ["exact", "float32", "bfloat16"])
@@ -83,9 +83,9 @@ def step_of(name: str, precision: Precision, monkeypatch: pytest.MonkeyPatch) ->
     shared = bank.shared(order, BATCH)[0]
     model, helper = (Classifier("resnet18", width=2, classes=CLASSES) for _ in range(2))
     some = images[:8] / 255
-    trained, helped = at_precision(model, precision, some), at_precision(helper.eval(), precision, some)
+    shown, helped = trained(model, precision, some), trained(helper.eval(), precision, some)
     with fake_cuda(monkeypatch):
-        trained, helped = moved(trained), moved(helped)
+        shown, helped = moved(shown), moved(helped)
         model.train()
         optimizer = build_optimizer(model, chosen.recipe)
         schedule, _ = build_schedule(optimizer, chosen.recipe, 3)
@@ -96,7 +96,7 @@ def step_of(name: str, precision: Precision, monkeypatch: pytest.MonkeyPatch) ->
         given = shared and Shared(there(shared.ids), there(shared.places))
         epoch = Epoch(there(order), 3)
         batch = bank.batch(epoch.batch(BATCH), streams, given)
-        metrics = loop._step(state, trained, *batch, chosen, context)
+        metrics = loop._step(state, shown, *batch, chosen, context)
         epoch.record(metrics)
         schedule.step()
         assert {value.device for value in metrics.values()} == {CUDA}

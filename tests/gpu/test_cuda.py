@@ -20,7 +20,7 @@ from stages.train.compose import Neighborhood, method_loss
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.state import Epoch, TrainState
 from stages.train.streams import RandomStreams
-from stages.train.trained import at_precision
+from stages.train.trained import trained
 from tests.benchmarks.engine import engine
 from tests.benchmarks.regimes import Points
 from tests.unit.drawing import seeded, weights_from
@@ -124,7 +124,7 @@ def test_a_step_waits_for_nothing(name: str, precision: Precision) -> None:
     structure = Structure(near.to(device), torch.full((64, 4), 0.25, device=device)) if chosen.method.lsp else None
     bank = loop._bank(chosen, loop.Inputs(images, images, structure, None, None), torch.zeros(64, dtype=torch.bool))
     model = Classifier("resnet18", width=8, classes=10).to(device).train()
-    trained = at_precision(model, precision, to_unit(pictures[:8]))
+    shown = trained(model, precision, to_unit(pictures[:8]))
     optimizer = build_optimizer(model, chosen.recipe)
     schedule, _ = build_schedule(optimizer, chosen.recipe, 4)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(0, device))
@@ -135,7 +135,7 @@ def test_a_step_waits_for_nothing(name: str, precision: Precision) -> None:
         torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first may load kernels
         try:
             batch = bank.batch(epoch.batch(16), state.streams, shared[step])
-            epoch.record(loop._step(state, trained, *batch, chosen, context))
+            epoch.record(loop._step(state, shown, *batch, chosen, context))
         finally:
             torch.cuda.set_sync_debug_mode("default")
         epoch.step += 1

@@ -13,7 +13,7 @@ from stages.core.config.quantities import (
     Seed,
     parse_number,
 )
-from stages.core.config.recipe import Batch, Epochs, LearningRate
+from stages.core.config.recipe import Batch, Epochs, LearningRate, Precision, check_rounds
 from stages.core.config.section import Section
 
 Hue = Annotated[float, BeforeValidator(parse_number), Field(ge=0, le=0.5)]
@@ -22,7 +22,7 @@ Hue = Annotated[float, BeforeValidator(parse_number), Field(ge=0, le=0.5)]
 class Moco(Section):
     """MoCo pre-training (He et al., 2020); `paper.yaml` follows its authors' CIFAR demo."""
 
-    ADDED: ClassVar = {"initialization": "pytorch", "anneal_to_zero": False}
+    ADDED: ClassVar = {"initialization": "pytorch", "anneal_to_zero": False, "precision": "exact", "tf32": False}
     width: Count = Field(64, description="channels of the encoder's first stage")
     dim: Count = Field(128, description="dimensions of the embedding")
     head_layers: Annotated[int, Field(ge=1, le=2)] = Field(1, description="1: linear (v1), 2: with a hidden layer (v2)")
@@ -57,6 +57,12 @@ class Moco(Section):
     knn: Count = Field(200, description="neighbors of the kNN-accuracy monitor")
     knn_temperature: Positive = Field(0.1, description="of the votes of that monitor's neighbors")
     monitor_epochs: Count = Field(10, description="measure kNN accuracy every so many epochs and at the end")
+    precision: Precision = Field(
+        "exact",
+        description="of the steps: exact and float32 repeat the published runs bit for bit; bfloat16 computes so what"
+        " lies between the pixels and the pooling",
+    )
+    tf32: bool = Field(False, description="CUDA, float32 and bfloat16: the steps' float32 products round to TF32")
 
     @model_validator(mode="after")
     def _divides_its_batch(self) -> "Moco":
@@ -65,6 +71,7 @@ class Moco(Section):
                 f"splits: {self.splits} groups of equal size, two images or more, do not make a batch of"
                 f" {self.batch_size}; choose a divisor of at most half of it"
             )
+        check_rounds(self.precision, self.tf32)
         return self
 
 

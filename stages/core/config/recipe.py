@@ -32,6 +32,12 @@ def check_scale(norm: Norm, **radii: float) -> None:
             )
 
 
+def check_rounds(precision: Precision, tf32: bool) -> None:
+    """ValueError for TF32 where the bits of earlier runs are asked for."""
+    if tf32 and precision == "exact":
+        raise ValueError("tf32: true rounds, and precision: exact does not; write precision: float32")
+
+
 class InnerAttack(Section):
     """The attack inside adversarial training; its start belongs to the objective."""
 
@@ -111,6 +117,5 @@ class Recipe(Section):
                 f"attack.ramp_epochs: in {self.epochs} epochs a ramp of {self.attack.ramp_epochs} never reaches"
                 " epsilon; lower it"
             )
-        if self.tf32 and self.precision == "exact":
-            raise ValueError("tf32: true rounds, and precision: exact does not; write precision: float32")
+        check_rounds(self.precision, self.tf32)
         return self

@@ -12,12 +12,6 @@ from torch import Tensor, nn
 
 from stages.core.config.recipe import Precision
 
-DTYPES: dict[Precision, torch.dtype] = {
-    "exact": torch.float32,
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-}
-
 
 def in_float32(layer: nn.Module, images: Tensor) -> Tensor:
     """layer(images), computed in float32 although autocast would narrow it."""
@@ -42,20 +36,12 @@ def _narrowing() -> list[str]:
     return [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
 
 
-class AtPrecision(nn.Module):
-    """A network as training runs it: its forward in the precision given, its results in float32."""
-
-    def __init__(self, network: nn.Module, precision: Precision) -> None:
-        super().__init__()
-        self.network = network
-        self.dtype = DTYPES[precision]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """What the network makes of images (B, C, H, W)."""
-        if self.dtype == torch.float32:
-            return self.network(images)
-        with torch.autocast(images.device.type, self.dtype):
-            return self.network(images)
+def at_precision(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    """network(images), as training runs it: in the precision given, the result in float32."""
+    if precision != "bfloat16":
+        return network(images)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        return network(images)
 
 
 @contextlib.contextmanager

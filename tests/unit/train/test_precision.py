@@ -20,7 +20,7 @@ from stages.core.models.folding import folded
 from stages.train import loop
 from stages.train.batch import Augmented, Context, Targets
 from stages.train.compose import method_loss
-from stages.train.trained import Trained, at_precision
+from stages.train.trained import Trained, trained
 from tests.unit.drawing import seeded, weights_from
 from tests.unit.train.diverging import diverge_at
 from tests.unit.train.small_training import KEY, everything, fresh_net, inputs, picture_set, run, settings
@@ -37,7 +37,7 @@ def images(count: int = 16) -> Tensor:
     return torch.rand(count, 3, SIDE, SIDE, generator=seeded(0))
 
 
-def dtypes(model: nn.Module, trained: nn.Module) -> dict[str, torch.dtype]:
+def dtypes(model: nn.Module, shown: nn.Module) -> dict[str, torch.dtype]:
     """Of every layer's output in a forward."""
     found: dict[str, torch.dtype] = {}
 
@@ -45,7 +45,7 @@ def dtypes(model: nn.Module, trained: nn.Module) -> dict[str, torch.dtype]:
         return lambda module, given, output: found.update({name: output.dtype})
 
     hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if name]
-    trained(images())
+    shown(images())
     for hook in hooks:
         hook.remove()
     return found
@@ -54,8 +54,8 @@ def dtypes(model: nn.Module, trained: nn.Module) -> dict[str, torch.dtype]:
 @pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_bfloat16_begins_behind_the_pixels_and_ends_before_the_pooling(backbone: str) -> None:
     model = classifier(backbone)
-    trained = at_precision(model, "bfloat16", images())
-    found = dtypes(model, trained)
+    shown = trained(model, "bfloat16", images())
+    found = dtypes(model, shown)
     stem = "backbone.stem.0" if backbone == "resnet18" else "backbone.stem"
     assert found.pop(stem) == found.pop("head") == torch.float32
     assert found.pop("backbone") == torch.float32
@@ -68,7 +68,7 @@ def test_weights_gradients_and_statistics_stay_float32_and_the_gradient_is_the_m
     gradients, statistics = [], []
     for precision in ("exact", "bfloat16"):
         model = classifier(backbone).train()
-        at_precision(model, precision, images())(images(64)).logsumexp(1).mean().backward()  # type: ignore[arg-type]
+        trained(model, precision, images())(images(64)).logsumexp(1).mean().backward()  # type: ignore[arg-type]
         assert {value.dtype for value in model.state_dict().values()} <= {torch.float32, torch.int64}
         assert all(parameter.grad is not None for parameter in model.parameters())
         slopes = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -83,13 +83,13 @@ def test_weights_gradients_and_statistics_stay_float32_and_the_gradient_is_the_m
 def test_a_pixel_s_smallest_difference_is_seen_in_bfloat16() -> None:
     """230/256 and 1/1024 more are one number in bfloat16."""
     model = classifier("resnet18")
-    trained = at_precision(model, "bfloat16", images())
+    shown = trained(model, "bfloat16", images())
     flat = torch.full((2, 3, SIDE, SIDE), 230 / 256)
     flat[1] += 1 / 1024
     assert flat[0].bfloat16().equal(flat[1].bfloat16())
     seen: list[Tensor] = []
     hook = model.backbone.stem[0].register_forward_hook(lambda module, given, output: seen.append(output))  # type: ignore[index, union-attr]
-    trained(flat)
+    shown(flat)
     hook.remove()
     assert not torch.equal(seen[0][0], seen[0][1])
 
@@ -97,12 +97,12 @@ def test_a_pixel_s_smallest_difference_is_seen_in_bfloat16() -> None:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_adversarial_image_is_searched_by_the_folded_copy_of_this_moment(precision: str) -> None:
     model = classifier("resnet18").train()
-    trained = at_precision(model, precision, images())  # type: ignore[arg-type]
-    assert isinstance(trained, Trained)
+    shown = trained(model, precision, images())  # type: ignore[arg-type]
+    assert isinstance(shown, Trained)
     model(images(64))  # statistics move
     given = Threat("linf", 0.1), Search(0.05, 3)
-    found = perturb(trained, images(), lambda logits: logits.logsumexp(1), *given, seeded(1))
-    with searching(trained) as network:
+    found = perturb(shown, images(), lambda logits: logits.logsumexp(1), *given, seeded(1))
+    with searching(shown) as network:
         assert network is not model
     copy = folded(model.eval(), images(), torch.bfloat16 if precision == "bfloat16" else torch.float32)
     assert torch.equal(found, perturb(copy, images(), lambda logits: logits.logsumexp(1), *given, seeded(1)))
@@ -110,7 +110,7 @@ def test_an_adversarial_image_is_searched_by_the_folded_copy_of_this_moment(prec
 
 def test_exact_is_the_model_itself() -> None:
     model = classifier("resnet18")
-    assert at_precision(model, "exact", images()) is model
+    assert trained(model, "exact", images()) is model
     with searching(model) as network:
         assert network is model
 
@@ -127,12 +127,12 @@ def test_adversarial_training_in_another_precision_takes_nearly_the_exact_steps(
     losses: dict[str, list[float]] = {}
     for precision in ("exact", "float32", "bfloat16"):
         model = classifier("resnet18").train()
-        trained = at_precision(model, precision, images())  # type: ignore[arg-type]
+        shown = trained(model, precision, images())  # type: ignore[arg-type]
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
         losses[precision] = []
         for step in range(3):
             context = Context(Threat("linf", 8 / 255), Search(2 / 255, 10), seeded(step))
-            loss, _ = method_loss(trained, Augmented(images(64), Targets(labels)), None, method, context)
+            loss, _ = method_loss(shown, Augmented(images(64), Targets(labels)), None, method, context)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
