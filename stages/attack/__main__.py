@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+from torch import device as torch_device
 
 from stages.attack.curve import evaluate_above
 from stages.attack.evaluate import Trial, require_labels
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
             seed=settings.seed,
             device=device,
         )
-        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, args.resume / "state.pt"))
+        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, device, args.resume / "state.pt"))
 
 
 def code_modules(settings: AttackSettings) -> list[str]:
@@ -55,11 +56,11 @@ def code_modules(settings: AttackSettings) -> list[str]:
     return ["stages.attack.__main__", *kinds]
 
 
-def run(job: Job, settings: AttackSettings, saved: Path) -> None:
+def run(job: Job, settings: AttackSettings, device: torch_device, saved: Path) -> None:
     """Attack, and write the outcomes and their manifest; `saved`: what a next attempt goes on from."""
     with recorded(job) as facts:
         test = read_images(job.inputs["test"])
-        model, architecture = load_classifier(job.inputs["checkpoint"], job.device)
+        model, architecture = load_classifier(job.inputs["checkpoint"], device)
         require_labels(test, architecture["classes"], str(job.inputs["test"]))
         state = AttackState()
         state.restore(saved, job.key)
@@ -70,7 +71,7 @@ def run(job: Job, settings: AttackSettings, saved: Path) -> None:
                 below = None
                 for rung, one in attack.rungs().items():
                     finished = state.attacks.setdefault(name + rung, Finished())
-                    trial = Trial(model, name + rung, one, test, settings.seed, job.device)
+                    trial = Trial(model, name + rung, one, test, settings.seed, device)
                     below, found = evaluate_above(below, trial, finished, save_if_due)
                     tables.append(below)
                     facts["attacks"][name + rung] = found

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors
 import safetensors.torch
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from stages.core.errors import ArtifactError
 from stages.core.files import atomic, canonical_json, digest
+from stages.core.parquet import read_table, require_file, write_table
 
 UNLABELLED = -1
 
@@ -196,7 +196,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read (tensors, header metadata) of a file that must hold `names`, its checksum verified."""
-    _require(path)
+    require_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
             metadata = json.loads((stream.metadata() or {}).get("artifact", "{}"))
@@ -215,23 +215,6 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
     return tensors, described
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet with a checksum on every page."""
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a Parquet table, page checksums verified."""
-    _require(path)
-    try:
-        return pq.read_table(path, page_checksum_verification=True, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(
-            f"{path}: not a readable Parquet file ({error}); have the stage that wrote it make it again"
-        ) from error
-
-
 def read_indexed(path: Path) -> pa.Table:
     """Read a table whose column `index` must count 0, 1, 2, ..."""
     table = read_table(path)
@@ -240,11 +223,6 @@ def read_indexed(path: Path) -> pa.Table:
     if not np.array_equal(table.column("index").to_numpy(), np.arange(len(table))):
         raise ArtifactError(f"{path}: column 'index' must count from 0 in steps of 1; rebuild the file")
     return table
-
-
-def _require(path: Path) -> None:
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file; the stage before writes it")
 
 
 def _list_column(matrix: Tensor) -> pa.Array:

@@ -1,16 +1,13 @@
 """The device a stage computes on, and the settings that make its numbers repeatable."""
 
 import contextlib
-import os
-import platform
 import random
-import resource
+from typing import Any
 
 import numpy as np
-import pyarrow
 import torch
-from threadpoolctl import threadpool_limits
 
+from stages.core import host
 from stages.core.errors import StageError
 
 
@@ -34,8 +31,11 @@ def choose_device(name: str) -> torch.device:
 def prepare(device: str, threads: int, seed: int) -> torch.device:
     """Choose the device, fix threads and global seeds, and make float32 mean float32 (no TF32), repeatably."""
     chosen = choose_device(device)
+    host.limit_threads(threads)
     if threads > 0:
-        limit_threads(threads)
+        torch.set_num_threads(threads)
+        with contextlib.suppress(RuntimeError):  # torch takes this number once a process, before its first use
+            torch.set_num_interop_threads(threads)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -46,25 +46,16 @@ def prepare(device: str, threads: int, seed: int) -> torch.device:
     return chosen
 
 
-def limit_threads(threads: int) -> None:
-    """Let every library of this process compute on `threads` CPU threads: torch, OpenMP's and BLAS's, and Arrow."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(threads)  # for libraries that are not loaded yet
-    threadpool_limits(threads)
-    torch.set_num_threads(threads)
-    with contextlib.suppress(RuntimeError):  # torch takes this number once a process, before its first use
-        torch.set_num_interop_threads(threads)
-    pyarrow.set_cpu_count(threads)
-
-
 def describe_device(device: torch.device) -> str:
     """The device in words, for a manifest."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else host.describe()
 
 
-def peak_memory(device: torch.device) -> dict[str, int]:
-    """Peak memory of this process, and of the GPU where one was used, in bytes."""
-    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
-    if device.type == "cuda":
-        peaks["device"] = torch.cuda.max_memory_allocated(device)
-    return peaks
+def computed_on(device: torch.device) -> dict[str, Any]:
+    """What a manifest says of the device, its threads and the peak memory, the GPU's too where one was used."""
+    peaks = {"device": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
+    return {
+        "device": describe_device(device),
+        "threads": torch.get_num_threads(),
+        "peak_memory_bytes": {"host": host.peak_memory(), **peaks},
+    }

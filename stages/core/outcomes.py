@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.core.artifacts import read_table, write_table
 from stages.core.errors import ArtifactError
+from stages.core.parquet import read_table, write_table
 
 OUTCOME_SCHEMA = pa.schema(
     [

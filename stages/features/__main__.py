@@ -9,12 +9,13 @@ import pyarrow as pa
 from torch import Tensor
 from torch import device as torch_device
 
-from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_table, write_weights
+from stages.core.artifacts import ImageSet, read_images, write_embeddings, write_weights
 from stages.core.config.moco import Features
 from stages.core.device import prepare
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.job import once
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
+from stages.core.parquet import write_table
 from stages.features.embed import embed, pixels
 from stages.features.pretrain import architecture, pretrain
 from stages.features.source import encoder_file, load_encoder
@@ -74,15 +75,15 @@ def run_pretrain(argv: list[str]) -> None:
         seed=settings.seed,
         device=device,
     )
-    once.once(job, args.resume, args.planned_at, lambda: _pretrain(job, settings, args.resume / "state.pt"))
+    once.once(job, args.resume, args.planned_at, lambda: _pretrain(job, settings, device, args.resume / "state.pt"))
 
 
-def _pretrain(job: Job, settings: Features, saved: Path) -> None:
+def _pretrain(job: Job, settings: Features, device: torch_device, saved: Path) -> None:
     """Pre-train, and write the outputs and their manifest; `saved`: what a next attempt goes on from."""
     with recorded(job) as facts:
         sets = {name: read_images(path) for name, path in job.inputs.items()}
         require_same_classes(sets, job.inputs)
-        moved = {name: _to(images, job.device) for name, images in sets.items()}
+        moved = {name: _to(images, device) for name, images in sets.items()}
         train, test, unlabelled = moved["train"], moved["test"], moved.get("unlabelled")
         state = pretrain(settings.moco, settings.seed, train, test, unlabelled, saved, job.key)
         write_table(job.outputs["history"], pa.Table.from_pylist(state.history, HISTORY_SCHEMA))

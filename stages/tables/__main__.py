@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.core.config.table_plan import Plan
-from stages.core.device import prepare
 from stages.core.files import write_text
+from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.tables.best_on_test import best_on_test_notes
@@ -34,13 +34,13 @@ EXAMPLE = r"""\
 
 def main(argv: list[str] | None = None) -> None:
     """Read a plan's files, write its table or figure and the manifest; missing files are named, never fatal."""
-    cli = parser("tables", __doc__ or "", Plan, EXAMPLE)
+    cli = parser("tables", __doc__ or "", Plan, EXAMPLE, gpu=False)
     cli.add_argument("--root", type=Path, required=True, help="what the plan's paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that the table's files go to")
     args = cli.parse_args(argv)
     with one_line_errors():
         plan = load_settings(args.settings, Plan)
-        device = prepare(args.device, args.threads, plan.seed)
+        limit_threads(args.threads)
         inputs = {path: args.root / path for path in plan.files()} | {"paper.csv": PAPER}
         outputs = {name: args.out / f"{plan.table}{ending}" for name, ending in ENDINGS[plan.kind].items()}
         with recorded(
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
                 inputs=inputs,
                 outputs=outputs,
                 seed=plan.seed,
-                device=device,
+                device=None,
             )
         ) as facts:
             facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)

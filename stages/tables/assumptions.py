@@ -13,8 +13,8 @@ import yaml
 from pydantic import Field
 
 from stages.core.config.section import Section
-from stages.core.device import prepare
 from stages.core.files import write_text
+from stages.core.host import limit_threads
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 
 CATALOG = Path(__file__).with_name("assumptions.yaml")
@@ -62,10 +62,11 @@ class Topic(Section):
 
 def main(argv: list[str] | None = None) -> None:
     """Write the list and its manifest."""
-    cli = parser("tables.assumptions", __doc__ or "", Experiment, EXAMPLE)
+    cli = parser("tables.assumptions", __doc__ or "", Experiment, EXAMPLE, gpu=False)
     cli.add_argument("--out", type=Path, required=True, help="the folder that assumptions.md goes to")
     args = cli.parse_args(argv)
     with one_line_errors():
+        limit_threads(args.threads)
         experiment = load_settings(args.settings, Experiment)
         listed = args.out / "assumptions.md"
         with recorded(
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
                 inputs={CATALOG.name: CATALOG},
                 outputs={"assumptions": listed},
                 seed=0,
-                device=prepare(args.device, args.threads, 0),
+                device=None,
             )
         ):
             write_text(listed, document(experiment, read_catalog()))

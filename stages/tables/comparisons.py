@@ -13,8 +13,8 @@ from pydantic import Field
 
 from stages.core.config.section import Section
 from stages.core.config.table_plan import Plan
-from stages.core.device import prepare
 from stages.core.files import write_text
+from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.tables.cells import Cell, score
@@ -44,13 +44,13 @@ class Comparisons(Section):
 
 def main(argv: list[str] | None = None) -> None:
     """Read the plans' outcomes, write `comparisons.csv` and the manifest; missing files are named, never fatal."""
-    cli = parser("tables.comparisons", __doc__ or "", Comparisons, EXAMPLE)
+    cli = parser("tables.comparisons", __doc__ or "", Comparisons, EXAMPLE, gpu=False)
     cli.add_argument("--root", type=Path, required=True, help="what the plans' paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that comparisons.csv goes to")
     args = cli.parse_args(argv)
     with one_line_errors():
         settings = load_settings(args.settings, Comparisons)
-        device = prepare(args.device, args.threads, 0)
+        limit_threads(args.threads)
         output = args.out / "comparisons.csv"
         with recorded(
             Job(
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                 inputs={path: args.root / path for plan in settings.plans for path in plan.outcomes()},
                 outputs={"csv": output},
                 seed=0,
-                device=device,
+                device=None,
             )
         ) as facts:
             scored = [(plan, score(plan, args.root, {})) for plan in settings.plans]

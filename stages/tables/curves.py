@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.core.artifacts import read_table
 from stages.core.config.table_plan import Plan, Row, Run
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.job.progress import log_line
+from stages.core.parquet import read_table
 from stages.tables.listing import csv_text
 from stages.tables.verdicts import MissingRun
 

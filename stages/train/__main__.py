@@ -13,7 +13,6 @@ from stages.core.artifacts import (
     Structure,
     read_images,
     read_structure,
-    write_table,
     write_weights,
 )
 from stages.core.config.method import Method, TrainSettings
@@ -25,6 +24,7 @@ from stages.core.job import once
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.models import Classifier
 from stages.core.models.checkpoint import load_classifier
+from stages.core.parquet import write_table
 from stages.train.loop import Inputs, train
 
 EXAMPLE = r"""\
@@ -59,20 +59,20 @@ def main(argv: list[str] | None = None) -> None:
             seed=settings.seed,
             device=device,
         )
-        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, args.resume / "state.pt"))
+        once.once(job, args.resume, args.planned_at, lambda: run(job, settings, device, args.resume / "state.pt"))
 
 
-def run(job: Job, settings: TrainSettings, saved: Path) -> None:
+def run(job: Job, settings: TrainSettings, device: torch_device, saved: Path) -> None:
     """Train, and write the outputs and their manifest; `saved`: what a next attempt goes on from."""
     with recorded(job) as facts:
-        inputs = read_inputs(settings, job.inputs, job.device)
+        inputs = read_inputs(settings, job.inputs, device)
         architecture = {
             **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
             "classes": len(inputs.train.classes),
         }
         there = len(inputs.test.labels)
         say_if_fewer("monitor", settings.monitor.test_images, there)
-        model = Classifier(**architecture).to(job.device)
+        model = Classifier(**architecture).to(device)
         state = train(model, settings, inputs, saved, job.key)
         write_table(job.outputs["history"], pa.Table.from_pylist(state.history))
         write_weights(job.outputs["checkpoint"], state.best_weights or model.state_dict(), architecture)

@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
-import torch
 
+from stages.core import host
 from stages.core.code import code_digest
 from stages.core.config.help import settings_help
 from stages.core.config.messages import validation_message
-from stages.core.device import describe_device, peak_memory
 from stages.core.errors import ConfigError, StageError
 from stages.core.files import digest, sha256_file, unpacked_json, write_json
 from stages.core.job.interrupt import EXIT_STATUS, Interrupted, interruptible
 from stages.core.job.progress import log_line
+
+if TYPE_CHECKING:
+    import torch
 
 Settings = TypeVar("Settings", bound=pydantic.BaseModel)
 REPORTED_PACKAGES = (
@@ -45,8 +47,10 @@ REPORTED_PACKAGES = (
 )
 
 
-def parser(stage: str, description: str, model: type[pydantic.BaseModel], example: str) -> argparse.ArgumentParser:
-    """The argument parser every stage shares: --settings, --device, --threads, --manifest.
+def parser(
+    stage: str, description: str, model: type[pydantic.BaseModel], example: str, *, gpu: bool = True
+) -> argparse.ArgumentParser:
+    """The argument parser every stage shares: --settings, --device, --threads, --manifest; gpu: it can use one.
 
     Its help lists the model's settings and ends with the example, the arguments of a command that runs.
     """
@@ -60,7 +64,10 @@ def parser(stage: str, description: str, model: type[pydantic.BaseModel], exampl
     )
     built.add_argument("--settings", required=True, help="the stage's settings: a JSON object, or @file.json")
     built.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or cuda:1 (default: auto, the GPU if there is one)"
+        "--device",
+        default="auto",
+        choices=None if gpu else ("auto", "cpu"),
+        help="auto, cpu, cuda or cuda:1 (default: auto, the GPU if there is one)" if gpu else "nothing here uses a GPU",
     )
     built.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
     built.add_argument("--manifest", type=Path, required=True, help="where the manifest (JSON) goes")
@@ -85,7 +92,8 @@ def load_settings(text: str, model: type[Settings], moved: Mapping[str, Any] | N
 class Job:
     """What a stage is asked to do once: what goes in and decides the result, and what comes out.
 
-    modules: whose import closures decide the result; outputs: without the manifest, which says all of this.
+    modules: whose import closures decide the result; outputs: without the manifest, which says all of this; device:
+    None where torch has no part in it, whose import takes seconds.
     """
 
     manifest: Path
@@ -94,7 +102,7 @@ class Job:
     inputs: Mapping[str, Path]
     outputs: Mapping[str, Path]
     seed: int
-    device: torch.device
+    device: "torch.device | None"
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -105,7 +113,7 @@ class Job:
     def key(self) -> str:
         """What its result hangs on, in one word; of the device its kind, as random streams differ between kinds."""
         code = code_digest(self.modules)
-        return digest([self.settings, self.hashes, code, self.seed, self.device.type], 32)
+        return digest([self.settings, self.hashes, code, self.seed, self.device.type if self.device else "cpu"], 32)
 
     def files(self) -> dict[str, Path]:
         """All that it writes, by name."""
@@ -130,11 +138,9 @@ def recorded(job: Job) -> Iterator[dict[str, Any]]:
             "outputs": {name: {"path": _shown(path), "sha256": sha256_file(path)} for name, path in outputs},
             "code_digests": [code_digest(job.modules)],
             "seed": job.seed,
-            "device": describe_device(job.device),
-            "threads": torch.get_num_threads(),
+            **_computed_on(job),
             "versions": versions(),
             "seconds": round(time.monotonic() - started, 3),
-            "peak_memory_bytes": peak_memory(job.device),
             "facts": facts,
         }
         write_json(job.manifest, record)
@@ -142,6 +148,15 @@ def recorded(job: Job) -> Iterator[dict[str, Any]]:
         for path in job.files().values():
             path.unlink(missing_ok=True)
         raise
+
+
+def _computed_on(job: Job) -> dict[str, Any]:
+    """Device, threads and peak memory, for the manifest."""
+    if job.device is None:
+        return host.computed_on()
+    from stages.core.device import computed_on  # a job with a device has loaded torch
+
+    return computed_on(job.device)
 
 
 def _shown(path: Path) -> str:
@@ -173,6 +188,8 @@ def one_line_errors() -> Iterator[None]:
     except StageError as error:
         log_line(f"error: {error}")
         sys.exit(1)
-    except torch.cuda.OutOfMemoryError:
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which not every stage has loaded
+            raise
         log_line("error: out of GPU memory; lower batch_size, or give the job a GPU of its own")
         sys.exit(1)

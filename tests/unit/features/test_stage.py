@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import stages.features.pretrain as training
-from stages.core.artifacts import ImageSet, read_embeddings, read_table, read_weights, write_images, write_weights
+from stages.core.artifacts import ImageSet, read_embeddings, read_weights, write_images, write_weights
 from stages.core.config.moco import Moco
 from stages.core.models import Classifier
+from stages.core.parquet import read_table
 from stages.features.__main__ import main
 from stages.features.network import read_encoder
 from tests.unit.drawing import labelled_images, noise

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from stages.core.artifacts import write_table
 from stages.core.config.table_plan import Plan
+from stages.core.parquet import write_table
 from stages.tables.__main__ import main
 from stages.tables.curves import LOSSES, TRAINING_LOSS, Curves, read_curves
 from stages.tables.figure import LABELS, _draw

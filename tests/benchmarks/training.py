@@ -1,0 +1,222 @@
+"""`python -m tests.benchmarks.training`: seconds of our steps beside those of a plain loop (`tests.benchmarks.plain`).
+
+A width-16 ResNet-18 at 32x32 on 20,000 images of CIFAR-10-JPEG, batch 128 (MoCo: 256), one thread; a stated number of
+steps after two for warming up; three interleaved repeats, each side in a process of its own, the plain loop also
+without the allocator's settings that every job of ours gets. Ratios are the plain loop's seconds over ours; LSP's are
+multiples of our own vanilla step in the same precision, with neighbors in pixel space, as the benchmarks' classifier
+needs no MoCo. `knn`: plain FAISS over the stage's exact search, on pixels projected at random onto 128 dimensions. The
+last line is JSON. CPU, a quarter of an hour.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import faiss
+import torch
+
+from stages.core.artifacts import ImageSet, read_images, read_structure
+from stages.core.config.method import TrainSettings
+from stages.core.config.moco import Moco
+from stages.core.config.structure import NeighborSearch
+from stages.core.device import describe_device, prepare
+from stages.core.images.pixels import to_unit
+from stages.core.models import Classifier
+from stages.features import pretrain
+from stages.neighbors.index import build_index
+from stages.neighbors.search import search
+from stages.train import loop
+from tests.benchmarks import plain
+from tests.benchmarks.regimes import EXPERIMENT, ROOT
+from workflow.launch.job import ALLOCATOR
+from workflow.planning.load import load_experiment
+from workflow.planning.stages import DATA, STRUCTURE
+from workflow.planning.tables import make_plan
+
+STEPS = {"vanilla": 12, "at": 4, "trades": 3, "lsp": 4, "neighborhoods": 5, "moco": 5, "knn": 1}
+WARM, REPEATS, WIDTH, ANCHORS = 2, 3, 16, 2000
+PRECISIONS = ("exact", "float32", "bfloat16")
+METHODS: dict[str, dict[str, Any]] = {
+    "vanilla": {},
+    "at": {"objective": "at"},
+    "trades": {"objective": "trades"},
+    "lsp": {"lsp": {}},
+    "neighborhoods": {"lsp": {"batches": "neighborhoods"}},
+}
+RECIPE = {"nesterov": True, "weight_decay": 5e-4, "epochs": 1, "schedule": {"kind": "constant"}}
+MOCO = Moco(width=WIDTH, batch_size=256)
+PLAIN, BARE = "plain", "plain, allocator as it is"
+
+
+class EnoughError(Exception):
+    """As many steps as are timed."""
+
+
+def main() -> None:
+    """Time every side of every method, and print what that makes."""
+    cli = argparse.ArgumentParser(prog="python -m tests.benchmarks.training", description=__doc__)
+    cli.add_argument("--repeats", type=int, default=REPEATS)
+    cli.add_argument("--side", nargs=2, metavar=("METHOD", "SIDE"), help=argparse.SUPPRESS)
+    args = cli.parse_args()
+    if args.side:
+        print(json.dumps(timed(*args.side)))
+        return
+    seconds: dict[str, dict[str, list[float]]] = {method: {side: [] for side in sides(method)} for method in STEPS}
+    for _ in range(args.repeats):
+        for method, of_side in seconds.items():
+            for side, found in of_side.items():
+                found.append(apart(method, side))
+                print(f"{method}, {side}: {found[-1]:.3f} s a step", flush=True)
+    report(seconds)
+
+
+def sides(method: str) -> list[str]:
+    """Who runs a method."""
+    if method == "knn":
+        return [PLAIN, "exact"]
+    ours = [precision for precision in PRECISIONS if (method, precision) != ("moco", "float32")]
+    return ours if "lsp" in METHODS.get(method, {}) else [PLAIN, BARE, *ours]
+
+
+def apart(method: str, side: str) -> float:
+    """Seconds of a step, measured in a process of its own."""
+    environ = {key: value for key, value in os.environ.items() if key not in ALLOCATOR}
+    environ |= {} if side == BARE else ALLOCATOR
+    command = [sys.executable, "-m", "tests.benchmarks.training", "--side", method, side]
+    done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def timed(method: str, side: str) -> float:
+    """Median seconds of a step."""
+    prepare("cpu", 1, 0)
+    plan = make_plan(load_experiment([EXPERIMENT], ROOT / "config.yaml"), ROOT / "results")
+    (data,), (structure,) = plan.of(DATA).values(), plan.of(STRUCTURE).values()
+    images = read_images(ROOT / data.file("train"))
+    if method == "knn":
+        return neighbors(images, side)
+    steps = WARM + STEPS[method] + 1
+    if side in (PLAIN, BARE):
+        part = slice(0, steps * MOCO.batch_size)
+        given = images.images[part], images.labels[part]
+        times = plain.moco_loop(*given, MOCO) if method == "moco" else plain.loop(method, *given, WIDTH)
+        return between(list(islice(times, steps)))
+    if method == "moco":
+        return between(pretraining(images, side, steps))
+    return between(training(method, side, images, ROOT / structure.file("structure"), steps))
+
+
+def between(times: list[float]) -> float:
+    """The median step, those for warming up left out."""
+    return statistics.median(later - earlier for earlier, later in pairwise(times[WARM:]))
+
+
+@contextlib.contextmanager
+def stopped(owner: Any, name: str, steps: int) -> Iterator[list[float]]:
+    """The times at which a function that every step calls once is called; the block ends at the last."""
+    original, times = getattr(owner, name), list[float]()
+
+    def noting(*given: Any, **named: Any) -> Any:
+        times.append(time.perf_counter())
+        if len(times) == steps:
+            raise EnoughError
+        return original(*given, **named)
+
+    setattr(owner, name, noting)
+    try:
+        with contextlib.suppress(EnoughError):
+            yield times
+    finally:
+        setattr(owner, name, original)
+
+
+def training(method: str, precision: str, images: ImageSet, structure: Path, steps: int) -> list[float]:
+    """When the steps of a training begin, as the stage trains."""
+    settings = TrainSettings.model_validate(
+        {
+            "method": METHODS[method],
+            "recipe": {**RECIPE, "precision": precision},
+            "model": {"width": WIDTH},
+            "augment": {"padding": 4},
+            "monitor": {"test_images": 0},
+        }
+    )
+    model = Classifier("resnet18", width=WIDTH, classes=len(images.classes))
+    read = read_structure(structure) if settings.method.lsp else None
+    with tempfile.TemporaryDirectory() as folder, stopped(loop, "method_loss", steps) as times:
+        loop.train(model, settings, loop.Inputs(images, images, read, None, None), Path(folder) / "state.pt", "")
+    return times
+
+
+def pretraining(images: ImageSet, precision: str, steps: int) -> list[float]:
+    """When the steps of MoCo's begin, as the stage trains."""
+    settings = MOCO.model_copy(update={"precision": precision})
+    with tempfile.TemporaryDirectory() as folder, stopped(pretrain, "train_step", steps) as times:
+        pretrain.pretrain(settings, 0, images, images, None, Path(folder) / "state.pt", "")
+    return times
+
+
+def neighbors(images: ImageSet, side: str) -> float:
+    """Seconds of the 32 nearest of 2,000 images among all: plain FAISS, or the stage's exact search."""
+    pixels, settings = to_unit(images.images.flatten(1)), NeighborSearch()
+    embeddings = pixels @ torch.randn(pixels.shape[1], MOCO.dim, generator=torch.Generator().manual_seed(0))
+    index: Any = faiss.IndexFlatL2(embeddings.shape[1])
+    if side == PLAIN:
+        index.add(embeddings.numpy())
+    else:
+        index = build_index(embeddings, settings, torch.device("cpu"))
+    anchors = torch.arange(ANCHORS)
+    started = time.perf_counter()
+    if side == PLAIN:
+        index.search(embeddings[anchors].numpy(), settings.depth + 1)
+    else:
+        search(index, embeddings, anchors, depth=settings.depth, extra=settings.extra, probes=settings.probes)
+    return time.perf_counter() - started
+
+
+def report(seconds: dict[str, dict[str, list[float]]]) -> None:
+    """The ratios, a line each, and all in one JSON object."""
+
+    def ratio(said: str, above: list[float], below: list[float]) -> float:
+        ratios = [one / other for one, other in zip(above, below, strict=True)]
+        median = statistics.median(ratios)
+        print(f"{said}: {median:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]")
+        return round(median, 3)
+
+    found: dict[str, float] = {}
+    for method, of_side in seconds.items():
+        for side in (side for side in of_side if side in PRECISIONS):
+            for reference in (name for name in (PLAIN, BARE) if name in of_side):
+                name = f"{method}: {reference} / {side}"
+                found[name] = ratio(name, of_side[reference], of_side[side])
+            if "lsp" in METHODS.get(method, {}):
+                name = f"{method}: {side} / vanilla, {side}"
+                found[name] = ratio(name, of_side[side], seconds["vanilla"][side])
+    claims: dict[str, float] = {}
+    for method in ("vanilla", "at", "trades"):
+        claims[f"train_{method}"] = found[f"{method}: {PLAIN} / bfloat16"]
+        claims[f"train_{method}_float32"] = found[f"{method}: {PLAIN} / float32"]
+    claims["lsp_exact"] = found["lsp: exact / vanilla, exact"]
+    claims["lsp_neighborhoods"] = found["neighborhoods: exact / vanilla, exact"]
+    claims["moco"], claims["knn"] = found[f"moco: {PLAIN} / bfloat16"], found[f"knn: {PLAIN} / exact"]
+    environment = {
+        "device": describe_device(torch.device("cpu")), "threads": 1, "torch": torch.__version__, "steps": STEPS,
+        "width": WIDTH, "allocator": ALLOCATOR,
+    }  # fmt: skip
+    print(json.dumps({**claims, "ratios": found, "seconds": seconds, "environment": environment}))
+
+
+if __name__ == "__main__":
+    main()
