@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells status accept publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,9 +49,9 @@ lint: env ## formatting, types, import contracts, workflow lint
 
 check: lint test ## what CI runs: the linters, then every test
 
-bench: env ## time the AutoAttack engine beside the official code (LSP_CIFAR10_JPEG names the images; under half an hour)
+bench: env ## time training and the AutoAttack engine beside plain loops and the official code (LSP_CIFAR10_JPEG names the images; under 50 minutes)
 	@$(RUN) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
-	@$(RUN) python -m tests.benchmarks.attacks
+	@$(RUN) python -m tests.benchmarks
 
 clean: ## remove caches and builds; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
@@ -63,6 +63,9 @@ tables: env ## make the tables of CONFIG from whatever runs exist; a missing run
 paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
 paper-cells: env ## print the paper's number behind each cell of CONFIG (paper.yaml): its 239 cells, from the plan
 	@$(RUN) python -m workflow.commands.paper_cells $(CONFIGFILE)
+
+estimate: env ## print what CONFIG's stages and tables will take on this machine, and how far off that was of what is done
+	@$(RUN) python -m workflow.commands.estimate $(CONFIGFILE)
 
 status: env ## list what of CONFIG is done, failed, started or missing
 	@$(RUN) python -m workflow.commands.status $(CONFIGFILE)
