@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -110,6 +109,8 @@ class Evaluation:
         if now - self._spoken < SECONDS_BETWEEN_LINES:
             return
         self._spoken = now
+        from scipy.stats import binomtest  # a second that most attacks need not spend
+
         left = int(self.verdicts.robust.sum())
         interval = binomtest(left, self._counted).proportion_ci(method="wilson")
         most = tqdm.format_interval((now - self._begun) * ahead / (made - self._made_before))
