@@ -109,7 +109,7 @@ def begin(settings: Moco, seed: int, images: Tensor) -> PretrainState:
         log_line(f"moco.queue: {settings.queue} is cut to {size}, half of the {len(images)} images")
     generator = Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(
-        query.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+        query.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay, foreach=True
     )
     return PretrainState(query, key, Queue(size, settings.dim, generator, images.device), optimizer, generator)
 

@@ -18,6 +18,7 @@ def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
         weight_decay=recipe.weight_decay,
+        foreach=True,  # the same bits in fewer calls
     )
 
 
