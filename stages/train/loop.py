@@ -31,9 +31,10 @@ from stages.train.measure import (
     measuring_steps,
 )
 from stages.train.schedule import build_optimizer, build_schedule
+from stages.train.sharing import Shared
 from stages.train.state import Epoch, TrainState
 from stages.train.streams import RandomStreams
-from stages.train.trained import trained
+from stages.train.trained import frozen, trained
 from stages.train.training_set import TrainingSet
 
 MEASUREMENT_SEED = 0
@@ -67,7 +68,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
     some = to_unit(bank.images[:COMPARED])
     shown = trained(model, recipe.precision, some)
-    helper = None if inputs.helper is None else trained(inputs.helper, recipe.precision, some)
+    helper = None if inputs.helper is None else frozen(inputs.helper, recipe.precision, some)
     threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
     measured = measuring_steps(settings.monitor.training_batches, steps)
     of, cure = f"loss of objective {settings.method.objective.name}", "lower lr or the LSP weight"
@@ -79,9 +80,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
             for step in left.steps(epoch):
                 if inputs.monitored is not None and step in measured:
                     _watch(state, epoch, bank, settings, inputs.monitored)
-                batch = bank.batch(epoch.batch(recipe.batch_size), state.streams, shared[step])
-                epoch.record(_step(state, shown, *batch, settings, context))
-                epoch.sizes.append(len(batch[0].images))
+                _step(state, shown, epoch, bank, shared[step], settings, context)
                 if per_batch or step + 1 == steps:
                     schedule.step()
             _require_finite(state, settings)
@@ -149,12 +148,27 @@ def _context(
 def _step(
     state: TrainState,
     model: nn.Module,
+    epoch: Epoch,
+    bank: TrainingSet,
+    shared: Shared | None,
+    settings: TrainSettings,
+    context: Context,
+) -> None:
+    """Draw a batch, update, and put on record what came of it; no part of it waits for a device."""
+    augmented, neighborhood = bank.batch(epoch.batch(settings.recipe.batch_size), state.streams, shared)
+    epoch.record(_update(state, model, augmented, neighborhood, settings, context))
+    epoch.sizes.append(len(augmented.images))
+
+
+def _update(
+    state: TrainState,
+    model: nn.Module,
     augmented: Augmented,
     neighborhood: Neighborhood | None,
     settings: TrainSettings,
     context: Context,
 ) -> Metrics:
-    """One update, and what it was made of; it waits for no device."""
+    """One update of the weights; the loss and its parts."""
     with tf32(settings.recipe.tf32):
         loss, metrics = method_loss(model, augmented, neighborhood, settings.method, context)
         state.optimizer.zero_grad(set_to_none=True)

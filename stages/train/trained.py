@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.config.recipe import Precision
-from stages.core.models.folding import SearchCopy
+from stages.core.models.folding import SearchCopy, folded
 from stages.core.models.precision import at_precision
 
 
@@ -15,7 +15,7 @@ class Trained(nn.Module):
         super().__init__()
         self.model = model
         self.precision = precision
-        self._copy = SearchCopy(model, images, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+        self._copy = SearchCopy(model, images, _dtype(precision))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) float32 of images (B, 3, H, W) in [0, 1]."""
@@ -29,3 +29,12 @@ class Trained(nn.Module):
 def trained(model: nn.Module, precision: Precision, images: Tensor) -> nn.Module:
     """What a step trains `model` by way of; exact: the model itself. images: some (n, 3, H, W) in [0, 1] to try."""
     return model if precision == "exact" else Trained(model, precision, images)
+
+
+def frozen(model: nn.Module, precision: Precision, images: Tensor) -> nn.Module:
+    """What a step asks a net that does not train, in eval mode; `images` as for `trained`."""
+    return model if precision == "exact" else folded(model, images, _dtype(precision))
+
+
+def _dtype(precision: Precision) -> torch.dtype:
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32

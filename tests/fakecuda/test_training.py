@@ -23,12 +23,13 @@ from stages.features.embed import embed
 from stages.features.network import moco_encoder
 from stages.features.step import train_step
 from stages.train import loop, measure
+from stages.train import state as of_training
 from stages.train.batch import Context
 from stages.train.schedule import build_optimizer, build_schedule
 from stages.train.sharing import Shared
 from stages.train.state import TrainState
 from stages.train.streams import RandomStreams
-from stages.train.trained import Trained, trained
+from stages.train.trained import Trained, frozen, trained
 from tests.fakecuda.fake import CUDA, fake_cuda, move, there, with_gradients
 
 IMAGES, SIDE, M, CLASSES, BATCH = 24, 8, 3, 10, 8
@@ -83,7 +84,7 @@ def step_of(name: str, precision: Precision, monkeypatch: pytest.MonkeyPatch) ->
     shared = bank.shared(order, BATCH)[0]
     model, helper = (Classifier("resnet18", width=2, classes=CLASSES) for _ in range(2))
     some = images[:8] / 255
-    shown, helped = trained(model, precision, some), trained(helper.eval(), precision, some)
+    shown, helped = trained(model, precision, some), frozen(helper.eval(), precision, some)
     with fake_cuda(monkeypatch):
         shown, helped = moved(shown), moved(helped)
         model.train()
@@ -94,14 +95,11 @@ def step_of(name: str, precision: Precision, monkeypatch: pytest.MonkeyPatch) ->
         bank = replace(bank, images=there(images), labels=there(real.labels), structure=over)
         context = Context(Threat("linf", 0.03), Search(0.01, 2), torch.Generator(), helped)
         given = shared and Shared(there(shared.ids), there(shared.places))
-        epoch = Epoch(there(order), 3)
-        batch = bank.batch(epoch.batch(BATCH), streams, given)
-        metrics = loop._step(state, shown, *batch, chosen, context)
-        epoch.record(metrics)
+        epoch = of_training.Epoch(there(order), 3, lr=0.1)
+        loop._step(state, shown, epoch, bank, given, chosen, context)
         schedule.step()
-        assert {value.device for value in metrics.values()} == {CUDA}
         assert {value.device for value in epoch.metrics.values()} == {CUDA}
-        assert not any(value.requires_grad for value in metrics.values())
+        assert not any(value.requires_grad for value in epoch.metrics.values())
         assert {weight.device for weight in model.state_dict().values()} == {CUDA}
 
 

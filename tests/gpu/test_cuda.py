@@ -134,8 +134,7 @@ def test_a_step_waits_for_nothing(name: str, precision: Precision) -> None:
     for step in range(4):
         torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first may load kernels
         try:
-            batch = bank.batch(epoch.batch(16), state.streams, shared[step])
-            epoch.record(loop._step(state, shown, *batch, chosen, context))
+            loop._step(state, shown, epoch, bank, shared[step], chosen, context)
         finally:
             torch.cuda.set_sync_debug_mode("default")
         epoch.step += 1
