@@ -5,7 +5,7 @@ steps after two for warming up; three interleaved repeats, each side in a proces
 without the allocator's settings that every job of ours gets. Ratios are the plain loop's seconds over ours; LSP's are
 multiples of our own vanilla step in the same precision, with neighbors in pixel space, as the benchmarks' classifier
 needs no MoCo. `knn`: plain FAISS over the stage's exact search, on pixels projected at random onto 128 dimensions. The
-last line is JSON. CPU, a quarter of an hour.
+last line is JSON. CPU, twenty minutes.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from workflow.planning.load import load_experiment
 from workflow.planning.stages import DATA, STRUCTURE
 from workflow.planning.tables import make_plan
 
-STEPS = {"vanilla": 12, "at": 4, "trades": 3, "lsp": 4, "neighborhoods": 5, "moco": 5, "knn": 1}
+STEPS = {"vanilla": 10, "at": 3, "trades": 3, "lsp": 3, "neighborhoods": 4, "moco": 4, "knn": 1}
 WARM, REPEATS, WIDTH, ANCHORS = 2, 3, 16, 2000
 PRECISIONS = ("exact", "float32", "bfloat16")
 METHODS: dict[str, dict[str, Any]] = {
