@@ -4,7 +4,6 @@ A process of its own, so that its peak memory is a network's and nobody else's.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -13,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stages.core import host
 from stages.core.config.recipe import Precision
 from stages.core.device import prepare
 from stages.core.job.stage import one_line_errors
 from stages.core.models import Classifier
-from stages.core.models.folding import folded
 from stages.core.models.precision import at_precision
+from stages.train.trained import frozen
 
 SECONDS = 0.5  # the least time that a batch is measured in
 FEW, MORE = 16, 48
@@ -32,8 +32,7 @@ def cell(backbone: str, width: int, side: int, precision: Precision, device: tor
     low = _peak(device)
     _train(model, more, precision)
     slope = max(0.0, (_peak(device) - low) / (MORE - FEW))
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    searched = model.eval() if precision == "exact" else folded(model.eval(), few, dtype)
+    searched = frozen(model.eval(), precision, few)
     passes: dict[str, Callable[[Tensor], object]] = {
         "forward": lambda images: _forward(model.eval(), images),
         "search": lambda images: _search(searched.requires_grad_(False), images),
@@ -73,7 +72,7 @@ def _seconds(run: Callable[[Tensor], object], images: Tensor) -> float:
 def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return host.peak_memory()
 
 
 if __name__ == "__main__":

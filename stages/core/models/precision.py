@@ -1,7 +1,8 @@
 """The precision that a network is trained in: what autocast makes of it, and where autocast must not reach.
 
-In bfloat16 a pixel near 1 is told apart from its neighbor 1/128 away, and no nearer; so the first convolution computes
-in float32, and so do pooling and head, for losses are made of small differences of logits.
+In bfloat16 the numbers between 1/2 and 1 are 1/256 apart, as coarse as 8-bit pixels are, and an adversarial image lies
+between them; so the first convolution computes in float32. So do pooling and head, for losses are made of small
+differences of logits.
 """
 
 import contextlib
