@@ -19,7 +19,8 @@ def read_table(path: Path) -> pa.Table:
     """Read a Parquet table, page checksums verified."""
     require_file(path)
     try:
-        return pq.read_table(path, page_checksum_verification=True, partitioning=None)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read()
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(
             f"{path}: not a readable Parquet file ({error}); have the stage that wrote it make it again"

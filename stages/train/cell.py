@@ -17,6 +17,7 @@ from stages.core.config.recipe import Precision
 from stages.core.device import prepare
 from stages.core.job.stage import one_line_errors
 from stages.core.models import Classifier
+from stages.core.models.folding import folded
 from stages.core.models.precision import at_precision
 from stages.train.trained import frozen
 
@@ -25,17 +26,21 @@ FEW, MORE = 16, 48
 
 
 def cell(backbone: str, width: int, side: int, precision: Precision, device: torch.device) -> dict[str, float]:
-    """Seconds of an image's passes, by kind; bytes of a process, and of every image in a training batch."""
+    """Seconds of an image's passes, by kind; bytes of a process, and of every image in a training batch.
+
+    `search` is an inner attack's at this precision, `folded` a search by way of the folded copy.
+    """
     model = Classifier(backbone, width=width, classes=10).to(device)
     few, more = (torch.rand(count, 3, side, side, device=device) for count in (FEW, MORE))
     _train(model, few, precision)
     low = _peak(device)
     _train(model, more, precision)
     slope = max(0.0, (_peak(device) - low) / (MORE - FEW))
-    searched = frozen(model.eval(), precision, few)
+    searched, copied = frozen(model.eval(), precision, few), folded(model, few)
     passes: dict[str, Callable[[Tensor], object]] = {
         "forward": lambda images: _forward(model.eval(), images),
         "search": lambda images: _search(searched.requires_grad_(False), images),
+        "folded": lambda images: _search(copied, images),
         "train": lambda images: _train(model.train().requires_grad_(True), images, precision),
     }
     seconds = {name: _seconds(run, more) for name, run in passes.items()}

@@ -44,7 +44,7 @@ def test_an_iteration_of_each_attack(networks: dict[torch.dtype, nn.Module], nam
     attack, given = ATTACKS[name], points(networks[precision])
     state = attack.begin(given)
     for iteration in (0, 1, 21):
-        attack.advance(given, state, iteration)
+        attack.advance(given, state, range(iteration, iteration + 1))
     assert {value.device for value in state.values()} == {CUDA}
     assert {len(value) for value in state.values()} == {4}
 

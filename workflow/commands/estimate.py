@@ -19,9 +19,11 @@ from stages.core.config.attacks import Attack
 from stages.core.config.known import SPLIT_SHARE, known
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
+from stages.core.config.plugins import declares
 from stages.core.errors import ConfigError, StageError
 from stages.core.files import canonical_json
 from workflow.commands.cli import ROOT, experiment_of, run
+from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import ATTACK, PRETRAIN, STAGES, TRAIN
 from workflow.planning.tables import make_plan
@@ -38,6 +40,10 @@ FALLER = Counter({"forward": 2, "search": 1})
 def times(passes: Mapping[str, float], number: float) -> Passes:
     """Passes of so many images; Counter's numbers need not be whole."""
     return Counter({kind: count * number for kind, count in passes.items()})  # type: ignore[misc]
+
+
+def _declares(attack: Mapping[str, Any], what: str) -> bool:
+    return declares("attacks", attack["kind"].replace("-", "_"), what)
 
 
 def asked(module: str, question: Any) -> Any:
@@ -86,9 +92,9 @@ class Estimator:
         self.plan, self.root = plan, root
         self._cells: dict[str, Cell] = {}
         self._of_step = self._counted("stages.train.passes", [job.settings for job in plan.train.values()])
-        separate = plan.experiment.separate_attacks
+        dear = {*DEAR, *plan.experiment.separate_attacks}
         raw = [attack for job in plan.attack.values() for attack in json.loads(job.settings)["attacks"].values()]
-        alike = [canonical_json(attack) for attack in raw if attack["kind"].replace("-", "_") not in separate]
+        alike = [canonical_json(attack) for attack in raw if attack["kind"].replace("-", "_") not in dear]
         self._of_attack = self._counted("stages.attack.passes", alike)
 
     def _counted(self, module: str, settings: list[str]) -> dict[str, Passes]:
@@ -135,7 +141,10 @@ class Estimator:
             attack = Attack.model_validate(raw)
             images = min(attack.images or have.test, have.test) * len(attack.rungs())
             alike = self._of_attack.get(canonical_json(raw))
-            least, most = least + times(alike or FALLER, images), most + times(alike or SURVIVOR, images)
+            passes = [times(alike or one, images) for one in (FALLER, SURVIVOR)]
+            if _declares(raw, "FOLDED") or _declares(raw, "ALL_AT_ONCE"):
+                passes = [Counter({**one, "search": 0, "folded": one["search"]}) for one in passes]
+            least, most = least + passes[0], most + passes[1]
             batch = max(batch, min(attack.batch_size, images))
         return self._cell(model.backbone, model.width, have, "exact", job), least, most, batch
 

@@ -25,6 +25,10 @@ from workflow.planning.presets import PRESETS
 from workflow.planning.stages import RESOURCES
 
 
+# Kinds of attacks that leave an image once it is broken, and spend thousands of passes on one that is not.
+DEAR = ["autoattack", "autoattack_engine", "autoattack_torchattacks"]
+
+
 def _none_is_empty(value: Any) -> Any:
     return {} if value is None else value
 
@@ -82,7 +86,7 @@ class Experiment(Section):
     )
     attacks: dict[Name, Attack] = Field(min_length=1, description="attacks that tables may name")
     separate_attacks: list[str] = Field(
-        default=["autoattack", "autoattack_engine", "autoattack_torchattacks"],
+        default=DEAR,
         description="kinds of attacks that are jobs of their own",
     )
     monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stages.attack.engine.draws import Draws
-from stages.attack.engine.points import Points, State, keep_fooling
+from stages.attack.engine.points import Points, State, Stepwise, keep_fooling
 from stages.core.images.pixels import over_pixels
 
 MOMENTUM = 0.25  # 1 - alpha
@@ -53,7 +53,7 @@ def checkpoints(iterations: int) -> dict[int, int]:
 
 
 @dataclass(frozen=True)
-class APGD:
+class APGD(Stepwise):
     """From a random start."""
 
     name: str
@@ -87,7 +87,7 @@ class APGD:
             "fooled": points.misclassified(logits),
         }
 
-    def advance(self, points: Points, state: State, iteration: int) -> None:
+    def step(self, points: Points, state: State, iteration: int) -> None:
         """Step, look, and at a checkpoint halve the step size of the points that make no headway."""
         x, before = state["x"], state["before"]
         step = points.project(x + over_pixels(state["step"]) * state["gradient"].sign())

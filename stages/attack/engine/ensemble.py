@@ -73,8 +73,7 @@ def _iterate(points: Points, progress: Progress, attack: Algorithm, judge: Judge
     parts = {name: value.split(batch_size) for name, value in progress.state.items()}
     states = [{name: parts[name][number] for name in parts} for number in range(len(batches))]
     for batch, state in zip(batches, states, strict=True):
-        for iteration in range(progress.iteration, stop):
-            attack.advance(batch, state, iteration)
+        attack.advance(batch, state, range(progress.iteration, stop))
     forwards, backwards = attack.passes
     done = stop - progress.iteration
     with uninterrupted():

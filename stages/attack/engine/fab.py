@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stages.attack.engine.apgd import targeted_margin
-from stages.attack.engine.points import Points, State, keep_fooling
+from stages.attack.engine.points import Points, State, Stepwise, keep_fooling
 from stages.core.images.pixels import over_pixels
 
 LARGEST_PULL = 0.1  # alpha_max: how far an iterate is biased towards the image
@@ -36,7 +36,7 @@ def toward_hyperplane(start: Tensor, normal: Tensor, gap: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class FAB:
+class FAB(Stepwise):
     """From the image towards the boundary to the target."""
 
     name: str
@@ -50,7 +50,7 @@ class FAB:
         x = points.images
         return {"x": x, "found": x, "fooled": torch.zeros_like(points.labels, dtype=torch.bool)}
 
-    def advance(self, points: Points, state: State, iteration: int) -> None:
+    def step(self, points: Points, state: State, iteration: int) -> None:
         """A biased step over the linearized boundary; from behind it, back towards the image."""
         image, x = points.images.flatten(1), state["x"].flatten(1)
         _, lead, gradient = points.gradient(state["x"], lambda logits: targeted_margin(points, logits))

@@ -104,9 +104,22 @@ class Algorithm(Protocol):
         """The state before the first iteration."""
         ...
 
-    def advance(self, points: Points, state: State, iteration: int) -> None:
-        """One iteration, counted from 0, upon the state; nothing in it is read on the host."""
+    def advance(self, points: Points, state: State, iterations: range) -> None:
+        """These iterations, of those counted from 0, upon the state; nothing within one is read on the host."""
         ...
+
+
+class Stepwise:
+    """What goes one iteration after another."""
+
+    def step(self, points: Points, state: State, iteration: int) -> None:
+        """One iteration upon the state."""
+        raise NotImplementedError
+
+    def advance(self, points: Points, state: State, iterations: range) -> None:
+        """See `Algorithm`."""
+        for iteration in iterations:
+            self.step(points, state, iteration)
 
 
 def keep_fooling(state: State, x_adv: Tensor, fooling: Tensor) -> None:

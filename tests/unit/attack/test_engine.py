@@ -10,6 +10,7 @@ from pyautoattack.fab_pt import FABAttack_PT
 from pyautoattack.square import SquareAttack
 from torch import Tensor
 
+from stages.attack.engine import square
 from stages.attack.engine.apgd import APGD, cross_entropy, targeted_dlr, targeted_margin
 from stages.attack.engine.draws import Draws
 from stages.attack.engine.fab import FAB, toward_hyperplane
@@ -34,8 +35,7 @@ def points_of(size: int = 6, epsilon: float = EPSILON, classes: int = 10, rank: 
 def run(attack: Algorithm, points: Points) -> State:
     """All of its iterations."""
     state = attack.begin(points)
-    for iteration in range(attack.iterations):
-        attack.advance(points, state, iteration)
+    attack.advance(points, state, range(attack.iterations))
     return state
 
 
@@ -88,7 +88,7 @@ def test_fab_comes_as_near_as_the_official_one(rank: int) -> None:
     state, nearest = attack.begin(points), torch.full((len(points.labels),), math.inf)
     for iteration in range(attack.iterations):
         state["fooled"] = torch.zeros_like(state["fooled"])
-        attack.advance(points, state, iteration)
+        attack.advance(points, state, range(iteration, iteration + 1))
         size = (state["found"] - points.images).flatten(1).abs().amax(dim=1)
         nearest = torch.where(state["fooled"], torch.minimum(size, nearest), nearest)
     wanted = (x_adv - points.images).flatten(1).abs().amax(dim=1)
@@ -138,13 +138,33 @@ def test_square_keeps_a_window_where_the_margin_gains() -> None:
         assert bool(state["fooled"][place]) == fooled
 
 
+def test_square_asks_ahead_what_it_would_have_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, passes = points_of(epsilon=0.02), []
+    points.network.register_forward_hook(lambda module, given, logits: passes.append(len(logits)))
+    found = {}
+    for full in (0, 3 * points.images.numel(), 2**20):
+        passes.clear()
+        monkeypatch.setattr(square, "FULL", {"cpu": full})
+        attack = Square(Draws(0, "square"), iterations=120)
+        state = attack.begin(points)
+        for start in range(0, 120, 30):
+            attack.advance(points, state, range(start, start + 30))
+        found[full] = (state, len(passes))
+    one_by_one, calls = found.pop(0)
+    assert calls == 121
+    for state, fewer in found.values():
+        assert fewer < 0.7 * calls
+        for name, value in one_by_one.items():
+            torch.testing.assert_close(state[name], value, rtol=0, atol=1e-6)
+
+
 def test_square_climbs_on_from_what_the_judge_denied() -> None:
     points = points_of(epsilon=0.05)
     attack = Square(Draws(0, "square"), iterations=60)
     state = attack.begin(points)
     leads, asked = [state["lead"]], 0
     for iteration in range(60):
-        attack.advance(points, state, iteration)
+        attack.advance(points, state, range(iteration, iteration + 1))
         leads.append(state["lead"])
         asked += int(state["fooled"].sum())
         assert torch.equal(state["fooled"], (leads[-1] > leads[-2]) & (leads[-1] >= 0))

@@ -27,7 +27,7 @@ from tests.unit.drawing import seeded
 
 PLACES = [
     (APGD, "begin"),
-    (APGD, "advance"),
+    (APGD, "step"),
     (engine, "_begin_wave"),
     (engine, "_take_in"),
     (autoattack_engine, "log_line"),
