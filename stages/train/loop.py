@@ -84,9 +84,9 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
                 if per_batch or step + 1 == steps:
                     schedule.step()
             _require_finite(state, settings)
-            row = _measure(model, settings, inputs, bank, threat, search)
+            row = _measure(model, shown, settings, inputs, bank, threat, search)
             if settings.method.selects(recipe):
-                chosen = _accuracy(model, inputs.train, held_out, threat, search)
+                chosen = _accuracy(model, inputs.train, held_out, threat, search, shown)
                 row.update(validation_clean=chosen.clean, validation_robust=chosen.robust)
             with left.finishing(epoch, {"lr": epoch.lr, **epoch.means(), **row}):
                 _select(state, recipe)
@@ -206,7 +206,13 @@ def _select(state: TrainState, recipe: Recipe) -> None:
 
 
 def _measure(
-    model: nn.Module, settings: TrainSettings, inputs: Inputs, bank: TrainingSet, threat: Threat, search: Search
+    model: nn.Module,
+    shown: nn.Module,
+    settings: TrainSettings,
+    inputs: Inputs,
+    bank: TrainingSet,
+    threat: Threat,
+    search: Search,
 ) -> dict[str, float]:
     row: dict[str, float] = {}
     if inputs.monitored is not None:
@@ -215,12 +221,15 @@ def _measure(
         row["lsp_loss"] = measure_lsp_loss(model, bank.images, anchors, inputs.monitored)
     if settings.monitor.test_images:
         chosen = measured_images(inputs.test.labels, settings.monitor.test_images, settings.monitor.subset)
-        measured = _accuracy(model, inputs.test, chosen, threat, search)
+        measured = _accuracy(model, inputs.test, chosen, threat, search, shown)
         row.update(clean_accuracy=measured.clean, robust_accuracy=measured.robust)
     return row
 
 
-def _accuracy(model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat, search: Search) -> Accuracy:
-    """Of the images chosen, by a mask (N,) bool or by rows (n,) int64."""
+def _accuracy(
+    model: nn.Module, images: ImageSet, chosen: Tensor, threat: Threat, search: Search, shown: nn.Module
+) -> Accuracy:
+    """Of the images chosen, by a mask (N,) bool or by rows (n,) int64, attacked by way of `shown`."""
     rows = chosen.to(images.images.device)
-    return measure_accuracy(model, images.images[rows], images.labels[rows], threat, search, MEASUREMENT_SEED)
+    pixels, labels = images.images[rows], images.labels[rows]
+    return measure_accuracy(model, pixels, labels, threat, search, MEASUREMENT_SEED, shown)

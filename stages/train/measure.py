@@ -30,22 +30,37 @@ class Accuracy:
 
 
 def measure_accuracy(
-    model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, search: Search, seed: int
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    search: Search,
+    seed: int,
+    by: nn.Module | None = None,
 ) -> Accuracy:
-    """Clean and PGD accuracy on images uint8 (N, 3, H, W); the same seed starts the attack alike each time."""
-    clean, robust = right(model, images, labels, threat, search, torch.Generator().manual_seed(seed)).tolist()
+    """Clean and PGD accuracy on images uint8 (N, 3, H, W); the same seed starts the attack alike each time.
+
+    by: what is attacked in the model's place (`Trained`); right or wrong is the model's own word.
+    """
+    clean, robust = right(model, images, labels, threat, search, torch.Generator().manual_seed(seed), by).tolist()
     return Accuracy(clean / len(labels), robust / len(labels))
 
 
 def right(
-    model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, search: Search, generator: torch.Generator
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: Threat,
+    search: Search,
+    generator: torch.Generator,
+    by: nn.Module | None = None,
 ) -> Tensor:
     """How many images the model gets right (2,): clean, and clean and perturbed; it waits for no device."""
     counts = torch.zeros(2, dtype=torch.int64, device=images.device)
     for x, y in zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True):
         unit = to_unit(x)
         loss = partial(F.cross_entropy, target=y, reduction="none")
-        x_adv = perturb(model, unit, loss, threat, search, generator)
+        x_adv = perturb(model if by is None else by, unit, loss, threat, search, generator)
         with evaluating(model), torch.no_grad():
             correct = model(unit).argmax(1) == y
             counts += torch.stack([correct.sum(), (correct & (model(x_adv).argmax(1) == y)).sum()])

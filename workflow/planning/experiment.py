@@ -24,7 +24,6 @@ from stages.core.errors import ConfigError
 from workflow.planning.presets import PRESETS
 from workflow.planning.stages import RESOURCES
 
-
 # Kinds of attacks that leave an image once it is broken, and spend thousands of passes on one that is not.
 DEAR = ["autoattack", "autoattack_engine", "autoattack_torchattacks"]
 

@@ -1,10 +1,13 @@
 """What a run draws its batches from, and what is measured at an epoch's end, against loops and counts."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from stages.core.artifacts import Structure
+from stages.core.artifacts import ImageSet, Structure
 from stages.core.config.data import Augment
 from stages.core.config.method import Method
 from stages.core.images.pixels import to_unit
@@ -45,15 +48,39 @@ def test_the_measured_lsp_loss_is_equation_4_in_eval_mode_on_un_augmented_images
     assert found == pytest.approx(np.mean(gaps), rel=1e-4)
 
 
+def linear(images: ImageSet) -> nn.Module:
+    """A net whose prediction hangs on the pixels, as a fresh one's hardly does."""
+    head = nn.Linear(images.images[0].numel(), CLASSES, bias=False)
+    head.weight.data = torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(3))
+    head.weight.data -= head.weight.data.mean(dim=1, keepdim=True)
+    return nn.Sequential(nn.Flatten(), head)
+
+
 def test_accuracies_are_counts_and_an_attack_of_size_zero_costs_nothing() -> None:
-    model, images = fresh_net(), picture_set(30, 3)
+    images = picture_set(30, 3)
+    model = linear(images)
     threat = Threat("linf", 0.0)
     with torch.no_grad():
         right = (model.eval()(to_unit(images.images)).argmax(1) == images.labels).float().mean()
     found = measure_accuracy(model, images.images, images.labels, threat, Search(0.1, 2), 0)
     assert found.clean == found.robust == pytest.approx(float(right))
+    assert 0.1 < found.clean < 0.9
     strong = Threat("linf", 1.0)
-    assert measure_accuracy(model, images.images, images.labels, strong, Search(0.3, 10), 0).robust < float(right)
+    assert measure_accuracy(model, images.images, images.labels, strong, Search(0.3, 10), 0).robust == 0
+
+
+def test_what_is_attacked_in_the_models_place_has_no_say_in_what_is_right() -> None:
+    images = picture_set(30, 3)
+    model = linear(images)
+    given = images.images, images.labels, Threat("linf", 0.2), Search(0.1, 10), 0
+    found = measure_accuracy(model, *given)
+    assert measure_accuracy(model, *given, copy.deepcopy(model)) == found
+    flat = copy.deepcopy(model)
+    for parameter in flat.parameters():
+        parameter.data.zero_()
+    aimless = measure_accuracy(model, *given, flat)
+    assert aimless.clean == found.clean
+    assert found.robust < aimless.robust <= aimless.clean
 
 
 def test_measuring_changes_no_weight_mode_gradient_or_random_stream() -> None:
