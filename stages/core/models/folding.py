@@ -1,6 +1,6 @@
 """A copy of a network for searching with: the same function in eval mode, in fewer and cheaper operations.
 
-Batch norm is folded into the convolution before it, rectifiers work in place, weights lie channels-last and ask for no
+Batch norm is folded into the convolution before it, sums and rectifiers work in place, weights lie channels-last and ask for no
 gradient. Logits differ from the model's by rounding, so a search may use the copy and a verdict may not.
 """
 
@@ -19,6 +19,7 @@ from stages.core.job.progress import log_line
 M = TypeVar("M", bound=nn.Module)
 _RECTIFIERS: set[object] = {F.relu, torch.relu, "relu"}
 _SUMS: set[object] = {operator.add, torch.add, "add"}
+_ADDED: set[object] = _SUMS | {"add_"}
 COMPARED = 8
 TOLERANCE = 1e-2
 
@@ -42,6 +43,7 @@ class SearchCopy:
         try:
             traced = fx.symbolic_trace(copy.deepcopy(own))
             norms = _fold_batch_norm(traced)
+            _add_in_place(traced)
             _rectify_in_place(traced)
             traced.delete_all_unused_submodules()
             traced.recompile()
@@ -122,6 +124,19 @@ def _fold_batch_norm(traced: fx.GraphModule) -> dict[str, str]:
     return names
 
 
+def _add_in_place(traced: fx.GraphModule) -> None:
+    """Let a sum overwrite the output of a convolution that it alone reads; a constant would be cast to it."""
+    convolutions = _modules(traced, nn.Conv2d)
+    for node in [node for node in traced.graph.nodes if _calls(node, _SUMS) and not node.kwargs]:
+        for own, other in (node.args, node.args[::-1]):
+            if own in convolutions and len(own.users) == 1 and own is not other and other.op != "get_attr":
+                with traced.graph.inserting_after(node):
+                    inplace = traced.graph.call_method("add_", (own, other))
+                node.replace_all_uses_with(inplace)
+                traced.graph.erase_node(node)
+                break
+
+
 def _rectify_in_place(traced: fx.GraphModule) -> None:
     """Let a rectifier overwrite the output of a convolution or a sum that alone it reads; no gradient needs that."""
     convolutions, modules = _modules(traced, nn.Conv2d), _modules(traced, nn.ReLU)
@@ -129,7 +144,7 @@ def _rectify_in_place(traced: fx.GraphModule) -> None:
         before = _before(node)
         if before is None or not (node in modules or _calls(node, _RECTIFIERS)):
             continue
-        if before in convolutions or _calls(before, _SUMS):
+        if before in convolutions or _calls(before, _ADDED):
             with traced.graph.inserting_after(node):
                 inplace = traced.graph.call_function(F.relu, (before,), {"inplace": True})
             node.replace_all_uses_with(inplace)
