@@ -1,7 +1,7 @@
 """A copy of a network for searching with: the same function in eval mode, in fewer and cheaper operations.
 
-Batch norm is folded into the convolution before it, sums and rectifiers work in place, weights lie channels-last and ask for no
-gradient. Logits differ from the model's by rounding, so a search may use the copy and a verdict may not.
+Batch norm is folded into the convolution before it, sums and rectifiers work in place, weights lie channels-last and
+ask for no gradient. Logits differ from the model's by rounding, so a search may use the copy and a verdict may not.
 """
 
 import copy
