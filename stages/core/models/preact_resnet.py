@@ -20,9 +20,11 @@ class PreActBlock(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        active = F.relu(self.bn1(x))
+        active = F.relu(self.bn1(x), inplace=True)
         carried = x if self.shortcut is None else self.shortcut(active)
-        return self.conv2(F.relu(self.bn2(self.conv1(active)))) + carried
+        out = self.conv2(F.relu(self.bn2(self.conv1(active)), inplace=True))
+        out += carried
+        return out
 
 
 class PreActResNet18(nn.Module):
@@ -43,5 +45,5 @@ class PreActResNet18(nn.Module):
         self.features = channels
 
     def forward(self, images: Tensor) -> Tensor:
-        out = F.relu(self.bn(self.blocks(narrowed(in_float32(self.stem, images)))))
+        out = F.relu(self.bn(self.blocks(narrowed(in_float32(self.stem, images)))), inplace=True)
         return F.adaptive_avg_pool2d(widened(out), 1).flatten(1)
