@@ -13,6 +13,8 @@ from stages.attack.library import NORMS, as_library_sees, draw_seed, require_tar
 from stages.attack.windows import hold_windows_inside, search_on_canvas
 from stages.core.images.threat import Threat
 
+CHOOSES = True
+FOLDED = True
 LEAST_CLASSES = 4
 
 

@@ -14,6 +14,8 @@ from stages.attack.library import as_library_sees
 from stages.core.config.quantities import Count, NonNegative, Positive
 from stages.core.images.threat import Threat
 
+CHOOSES = True
+FOLDED = True
 UNBOUNDED = True
 
 
