@@ -31,7 +31,8 @@ class ResNet18(nn.Module):
 
     def __init__(self, *, width: int = 64) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        convolution, norm = nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        self.stem = nn.Sequential(convolution, norm, nn.ReLU(inplace=True))
         blocks: list[nn.Module] = []
         channels = width
         for stage in range(4):
