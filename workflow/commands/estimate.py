@@ -42,10 +42,6 @@ def times(passes: Mapping[str, float], number: float) -> Passes:
     return Counter({kind: count * number for kind, count in passes.items()})  # type: ignore[misc]
 
 
-def _declares(attack: Mapping[str, Any], what: str) -> bool:
-    return declares("attacks", attack["kind"].replace("-", "_"), what)
-
-
 def asked(module: str, question: Any) -> Any:
     """What a stage's module answers: a process of its own, as planning loads no torch."""
     done = subprocess.run(
@@ -142,7 +138,7 @@ class Estimator:
             images = min(attack.images or have.test, have.test) * len(attack.rungs())
             alike = self._of_attack.get(canonical_json(raw))
             passes = [times(alike or one, images) for one in (FALLER, SURVIVOR)]
-            if _declares(raw, "FOLDED") or _declares(raw, "ALL_AT_ONCE"):
+            if any(declares("attacks", attack.kind, what) for what in ("FOLDED", "ALL_AT_ONCE")):
                 passes = [Counter({**one, "search": 0, "folded": one["search"]}) for one in passes]
             least, most = least + passes[0], most + passes[1]
             batch = max(batch, min(attack.batch_size, images))

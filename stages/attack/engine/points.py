@@ -1,5 +1,6 @@
 """What an attack of the engine is given: points, the network to search with, and where they may go."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -109,12 +110,12 @@ class Algorithm(Protocol):
         ...
 
 
-class Stepwise:
+class Stepwise(ABC):
     """What goes one iteration after another."""
 
+    @abstractmethod
     def step(self, points: Points, state: State, iteration: int) -> None:
         """One iteration upon the state."""
-        raise NotImplementedError
 
     def advance(self, points: Points, state: State, iterations: range) -> None:
         """See `Algorithm`."""
