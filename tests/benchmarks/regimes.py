@@ -1,7 +1,8 @@
 """What the attacks' benchmarks attack: one classifier, the test images it gets right, and three radii.
 
-The classifier is a width-16 ResNet-18 at 32x32, adversarially trained on CIFAR-10-JPEG as `classifier.yaml` says. How
-many points survive the official AutoAttack depends on the radius alone: most, half or none of them.
+The classifier is a ResNet-18 at 32x32, adversarially trained on CIFAR-10-JPEG: of width 16 as `classifier.yaml` says,
+or of full size as `classifier-full.yaml` does. How many points survive the official AutoAttack depends on the radius
+alone: most, half or none of them.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from stages.core.artifacts import read_images
 from stages.core.device import prepare
 from stages.core.images.pixels import to_unit
 from stages.core.models.checkpoint import load_classifier
+from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
 from workflow.planning.stages import DATA, TRAIN
 from workflow.planning.tables import make_plan
@@ -24,7 +26,6 @@ from workflow.planning.tables import make_plan
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = Path(__file__).with_name("classifier.yaml")
 FOLDER = "LSP_CIFAR10_JPEG"
-COMMAND = f"snakemake --cores all --configfile {EXPERIMENT.relative_to(ROOT)}"
 REGIMES = {"robust": 2 / 255, "half": 8 / 255, "none": 48 / 255}
 ATTACKS = ("apgd-ce", "apgd-t", "fab-t", "square")
 
@@ -45,16 +46,23 @@ class Points:
         return Points(self.model, self.images[part], self.labels[part], self.indices[part], self.sha256)
 
 
-def load(count: int, threads: int, device: str = "cpu") -> Points:
+def planned(experiment: Path) -> Plan:
+    """What an experiment of one data set and one method plans."""
+    return make_plan(load_experiment([experiment], ROOT / "config.yaml"), ROOT / "results")
+
+
+def load(count: int, threads: int, device: str = "cpu", experiment: Path = EXPERIMENT) -> Points:
     """The classifier and the first `count` test images that it gets right, on `device`."""
     if not os.environ.get(FOLDER):
         raise SystemExit(f"{FOLDER} names no folder; set it to the folder of CIFAR-10-JPEG's Parquet files")
     place = prepare(device, threads, 0)
-    plan = make_plan(load_experiment([EXPERIMENT], ROOT / "config.yaml"), ROOT / "results")
+    plan = planned(experiment)
     (data,), (train,) = plan.of(DATA).values(), plan.of(TRAIN).values()
     checkpoint = ROOT / train.file("checkpoint")
     if not checkpoint.exists():
-        raise SystemExit(f"{checkpoint.relative_to(ROOT)} is missing; train it: {COMMAND}")
+        raise SystemExit(
+            f"{checkpoint.relative_to(ROOT)} is missing; train it: snakemake --cores all --configfile {experiment}"
+        )
     model, _ = load_classifier(checkpoint, place)
     test = read_images(ROOT / data.file("test"))
     images, labels = to_unit(test.images), test.labels
