@@ -3,7 +3,7 @@
 256 points in each of three regimes (`tests.benchmarks.regimes`), two seeds of the official AutoAttack and two of the
 engine in each precision. Hours on two cores: every block of points is kept in results/published/verdicts, the next call
 goes on from there, and once all are there, summary.json says what they come to. On a GPU, with a ResNet-18 of full
-size: `--device cuda --block 256 --classifier tests/benchmarks/classifier-full.yaml --into results/published/full`.
+size: `--device cuda --block 256 --classifier tests/benchmarks/classifier-full.yaml --into results/published/gpu`.
 """
 
 import argparse
