@@ -67,7 +67,7 @@ def train(model: nn.Module, settings: TrainSettings, inputs: Inputs, resume: Pat
     schedule, per_batch = build_schedule(optimizer, recipe, steps)
     state = TrainState(model, optimizer, schedule, RandomStreams.seeded(settings.seed, bank.images.device))
     some = to_unit(bank.images[:COMPARED])
-    shown = trained(model, recipe.precision, some)
+    shown = trained(model, recipe.precision, some, recipe.compile)
     helper = None if inputs.helper is None else frozen(inputs.helper, recipe.precision, some)
     threat, search = Threat(attack.norm, attack.epsilon), Search(attack.step_size, attack.steps)
     measured = measuring_steps(settings.monitor.training_batches, steps)

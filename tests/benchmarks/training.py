@@ -6,7 +6,7 @@ also without the allocator's settings that every job of ours gets. Ratios are th
 are multiples of our own vanilla step in the same precision, with neighbors in pixel space, as the benchmarks'
 classifier needs no MoCo. `knn`: plain FAISS over the stage's exact search, on pixels projected at random onto 128
 dimensions. The last line is JSON. CPU, twenty minutes. On a GPU, `--device cuda --width 64`: ten times the steps, and
-ours with TF32 as well.
+ours with TF32 as well. Compiled sides compile while they warm up.
 """
 
 import argparse
@@ -46,7 +46,7 @@ STEPS = {"vanilla": 10, "at": 3, "trades": 3, "lsp": 3, "neighborhoods": 4, "moc
 WARM, REPEATS, WIDTH, ANCHORS = 2, 3, 16, 2000
 LONGER = {"cpu": 1, "cuda": 10}  # times as many steps
 PRECISIONS = ("exact", "float32", "bfloat16")
-TF32 = "float32, TF32"
+COMPILED, TF32 = ", compiled", ", TF32"
 METHODS: dict[str, dict[str, Any]] = {
     "vanilla": {},
     "at": {"objective": "at"},
@@ -92,8 +92,10 @@ def sides(method: str, device: str) -> list[str]:
     if method == "knn":
         return [PLAIN, "exact"]
     ours = [precision for precision in PRECISIONS if (method, precision) != ("moco", "float32")]
+    if method not in ("moco", "knn"):
+        ours += [f"{precision}{COMPILED}" for precision in PRECISIONS[1:]]
     if device == "cuda":
-        ours += [TF32] * (method != "moco")
+        ours += [f"float32{TF32}"] * (method != "moco")
         return ours if "lsp" in METHODS.get(method, {}) else [PLAIN, *ours]
     return ours if "lsp" in METHODS.get(method, {}) else [PLAIN, BARE, *ours]
 
@@ -165,7 +167,12 @@ def training(method: str, side: str, images: ImageSet, structure: Structure, ste
     settings = TrainSettings.model_validate(
         {
             "method": METHODS[method],
-            "recipe": {**RECIPE, "precision": side.removesuffix(", TF32"), "tf32": side == TF32},
+            "recipe": {
+                **RECIPE,
+                "precision": side.partition(",")[0],
+                "tf32": side.endswith(TF32),
+                "compile": side.endswith(COMPILED),
+            },
             "model": {"width": width},
             "augment": {"padding": 4},
             "monitor": {"test_images": 0},
@@ -225,6 +232,7 @@ def report(seconds: dict[str, dict[str, list[float]]], args: argparse.Namespace)
     for method in ("vanilla", "at", "trades"):
         claims[f"train_{method}"] = found[f"{method}: {PLAIN} / bfloat16"]
         claims[f"train_{method}_float32"] = found[f"{method}: {PLAIN} / float32"]
+        claims[f"train_{method}_compiled"] = found[f"{method}: {PLAIN} / bfloat16{COMPILED}"]
     claims["lsp_exact"] = found["lsp: exact / vanilla, exact"]
     claims["lsp_neighborhoods"] = found["neighborhoods: exact / vanilla, exact"]
     claims["moco"], claims["knn"] = found[f"moco: {PLAIN} / bfloat16"], found[f"knn: {PLAIN} / exact"]

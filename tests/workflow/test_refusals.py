@@ -37,6 +37,7 @@ REFUSALS = {
     "stages/data/paths.py expand": Refusal("the environment; tables are made without the variables that name folders"),
     "stages/data/pixels.py stack": Refusal("the images' sizes"),
     "stages/data/sources/parquet.py _table": Refusal("the files' columns"),
+    "stages/core/models/compiling.py Compiled.forward": Refusal("the machine's compiler, and a model that is not ours"),
     "stages/core/models/folding.py SearchCopy.__init__": Refusal("the code of a model that is not ours"),
     "stages/data/sources/parquet.py _detect_image": Refusal("the files' columns"),
     "stages/data/sources/parquet.py _detect_label": Refusal("the files' columns"),

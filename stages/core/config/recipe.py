@@ -79,7 +79,7 @@ class Schedule(Section):
 class Recipe(Section):
     """Optimizer, schedule, inner attack, model selection and precision of a training run."""
 
-    ADDED: ClassVar = {"precision": "exact", "tf32": False}
+    ADDED: ClassVar = {"precision": "exact", "tf32": False, "compile": False}
     epochs: Epochs = Field(100, description="passes over the training images")
     batch_size: Batch = Field(128, description="images a step; a last batch of one image is left out")
     lr: LearningRate = Field(0.1, description="the highest learning rate")
@@ -101,6 +101,9 @@ class Recipe(Section):
         " pooling, too",
     )
     tf32: bool = Field(False, description="CUDA, float32 and bfloat16: the steps' float32 products round to TF32")
+    compile: bool = Field(
+        False, description="float32 and bfloat16: the steps' forwards and backwards go through torch.compile"
+    )
 
     @model_validator(mode="after")
     def _compatible(self) -> "Recipe":
@@ -118,4 +121,6 @@ class Recipe(Section):
                 " epsilon; lower it"
             )
         check_rounds(self.precision, self.tf32)
+        if self.compile and self.precision == "exact":
+            raise ValueError("compile: true rounds, and precision: exact does not; write precision: float32")
         return self

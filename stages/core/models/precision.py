@@ -16,25 +16,27 @@ from stages.core.config.recipe import Precision
 
 def in_float32(layer: nn.Module, images: Tensor) -> Tensor:
     """layer(images), computed in float32 although autocast would narrow it."""
-    with contextlib.ExitStack() as stack:
-        for kind in _narrowing():
-            stack.enter_context(torch.autocast(kind, enabled=False))
+    kind = _narrowing()
+    if kind is None:
+        return layer(images)
+    with torch.autocast(kind, enabled=False):
         return layer(images)
 
 
 def narrowed(features: Tensor) -> Tensor:
     """Features as narrow as autocast has them; without it, as they are."""
-    kinds = _narrowing()
-    return features.to(torch.get_autocast_dtype(kinds[0])) if kinds else features
+    kind = _narrowing()
+    return features if kind is None else features.to(torch.get_autocast_dtype(kind))
 
 
 def widened(features: Tensor) -> Tensor:
     """Features that autocast has narrowed, in float32; without it, as they are."""
-    return features.float() if _narrowing() else features
+    return features if _narrowing() is None else features.float()
 
 
-def _narrowing() -> list[str]:
-    return [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+def _narrowing() -> str | None:
+    """Where autocast is on: an image's device may be asked for its name by nobody, for torch.fx traces these."""
+    return next((kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)), None)
 
 
 def at_precision(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
