@@ -15,7 +15,7 @@ from workflow.planning.experiment import remarks
 from workflow.launch.devices import gpu_slots
 from workflow.planning.load import load_experiment
 from workflow.planning.stages import ASSUMPTIONS, ATTACK, COMPARISONS, DATA, EMBED, FIGURE, INDEX, NEIGHBORS
-from workflow.planning.stages import PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN
+from workflow.planning.stages import PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
@@ -40,6 +40,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/neighbors.smk"
 include: "workflow/rules/structure.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/weights.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/tables.smk"
 

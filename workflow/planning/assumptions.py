@@ -18,9 +18,16 @@ def assumptions(experiment: Experiment) -> Job:
 
 
 def assumed(experiment: Experiment) -> dict[str, Any]:
-    """Settings of every method on every data set of the tables, without what a table varies, and of every attack."""
+    """Settings of every method on every data set of the tables, without what a table varies, and of every attack.
+
+    Of a checkpoint from elsewhere it is not known how it was trained.
+    """
     shown = [
-        (dataset, name) for table in experiment.tables.values() for dataset in table.datasets for name in table.names()
+        (dataset, name)
+        for table in experiment.tables.values()
+        for dataset in table.datasets
+        for name in table.names()
+        if name not in experiment.checkpoints
     ]
     return {
         "experiment": experiment.experiment,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from stages.core.config.attacks import Attack
+from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
 from stages.core.config.messages import located, validation_message
@@ -21,6 +22,7 @@ from stages.core.config.signatures import shortened
 from stages.core.config.structure import NeighborSearch
 from stages.core.config.table import MethodName, Table
 from stages.core.errors import ConfigError
+from workflow.planning.outside import check_checkpoints
 from workflow.planning.presets import PRESETS
 from workflow.planning.stages import RESOURCES
 
@@ -82,6 +84,9 @@ class Experiment(Section):
     recipes: dict[Name, Recipe] = Field(description="optimizer, schedule and inner attack, by the names methods use")
     methods: _mapping(dict[MethodName, dict[str, Any]]) = Field(  # type: ignore[valid-type]
         default_factory=dict, description="methods of your own, and what differs in those of the presets"
+    )
+    checkpoints: dict[MethodName, Checkpoint] = Field(
+        default_factory=dict, description="classifiers from elsewhere, which tables may name as `methods`"
     )
     attacks: dict[Name, Attack] = Field(min_length=1, description="attacks that tables may name")
     separate_attacks: list[str] = Field(
@@ -169,7 +174,7 @@ def check(experiment: Experiment) -> None:
         where = f"tables.{key}"
         for kind, names, words in (
             ("datasets", table.datasets, list(experiment.datasets)),
-            ("methods", table.names(), [*PRESETS, *experiment.methods]),
+            ("methods", table.names(), [*PRESETS, *experiment.methods, *experiment.checkpoints]),
             ("attacks", table.attacks, list(experiment.attacks)),
         ):
             for name in names:
@@ -179,6 +184,9 @@ def check(experiment: Experiment) -> None:
             for name in table.attacks:
                 with _faults_at(f"attacks.{name} on {used}"):
                     check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+    check_checkpoints(
+        experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
+    )
     for key in experiment.resources:
         if key not in RESOURCES:
             raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")

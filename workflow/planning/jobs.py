@@ -61,8 +61,11 @@ class DataJob(Job):
 
 
 @dataclass(frozen=True)
-class TrainJob(Job):
-    """A training run of one seed, and what the tables say of it."""
+class ClassifierJob(Job):
+    """What makes a checkpoint to attack, and what the tables say of it: a training run of one seed, or outside weights.
+
+    selects: its manifest holds what the test images would have selected.
+    """
 
     name: str = ""
     seed: int = 0
@@ -115,7 +118,8 @@ class Plan:
     index: dict[str, Job] = field(default_factory=dict)
     neighbors: dict[str, Job] = field(default_factory=dict)
     structure: dict[str, Job] = field(default_factory=dict)
-    train: dict[str, TrainJob] = field(default_factory=dict)
+    train: dict[str, ClassifierJob] = field(default_factory=dict)
+    weights: dict[str, ClassifierJob] = field(default_factory=dict)
     attack: dict[str, AttackJob] = field(default_factory=dict)
     tables: dict[str, TableJob] = field(default_factory=dict)
     lists: dict[str, Job] = field(default_factory=dict)

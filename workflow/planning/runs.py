@@ -8,6 +8,7 @@ between two stages is never taken for fresh.
 """
 
 import json
+import os
 import re
 from dataclasses import replace
 from functools import cache
@@ -16,17 +17,18 @@ from typing import Any
 
 from stages.core.code import code_digest
 from stages.core.config.attacks import Attack, AttackSettings
+from stages.core.config.checkpoint import WeightsSettings
 from stages.core.config.known import Known, check_attack, known
 from stages.core.config.method import Method, TrainSettings
 from stages.core.config.moco import Features
 from stages.core.config.plugins import module_name
 from stages.core.config.structure import StructureChoice
 from stages.core.errors import ConfigError
-from stages.core.files import canonical_json, digest
+from stages.core.files import canonical_json, digest, sha256_file
 from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.experiment import Experiment, check_method
-from workflow.planning.jobs import AttackJob, DataJob, Job, Plan, Training, TrainJob
-from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN
+from workflow.planning.jobs import AttackJob, ClassifierJob, DataJob, Job, Plan, Training
+from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN, WEIGHTS
 
 ATTACK_SEED = 0
 NAMED_DIFFERENCES = 4
@@ -117,7 +119,7 @@ class Planner:
         job = Job(STRUCTURE, key, canonical_json(settings.model_dump(mode="json")), code, inputs)
         return self.plan.structure.setdefault(key, job)
 
-    def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> TrainJob:
+    def train(self, dataset: str, name: str, changes: dict[str, Any], seed: int) -> ClassifierJob:
         """The job that trains a method with dotted changes; its helper net's job too."""
         training = self.training(dataset, name, changes)
         identity, inputs = training.identity, training.inputs
@@ -128,10 +130,31 @@ class Planner:
         key = f"{dataset}/{folder}/seed{seed}"
         if key not in self.plan.train:
             settings = canonical_json({**training.settings, "seed": seed})
-            self.plan.train[key] = TrainJob(
+            self.plan.train[key] = ClassifierJob(
                 TRAIN, key, settings, training.code, inputs, training.components, folder, seed, training.selects
             )
         return self.plan.train[key]
+
+    def weights(self, name: str) -> ClassifierJob:
+        """The job that reads a checkpoint from elsewhere; its name holds the file's content, not its place."""
+        given = self.experiment.checkpoints[name]
+        file = Path(os.path.expandvars(given.file)).expanduser()
+        try:
+            content = sha256_file(file)
+        except OSError as error:
+            raise ConfigError(f"checkpoints.{name}.file: {given.file} cannot be read ({error.strerror})") from error
+        data = self.data(given.dataset)
+        settings = WeightsSettings(**given.model_dump(include=set(WeightsSettings.model_fields)))
+        folder = _run_name(name, [], digest([data.key, content, settings.identity()]))
+        job = ClassifierJob(
+            WEIGHTS,
+            f"{given.dataset}/{folder}/seed0",
+            canonical_json(settings.model_dump(mode="json")),
+            _chain(data.code, code_of(WEIGHTS.modules)),
+            {"file": str(file), "test": data.file("test")},
+            name=folder,
+        )
+        return self.plan.weights.setdefault(job.key, job)
 
     def training(self, dataset: str, name: str, changes: dict[str, Any]) -> Training:
         """All of a training run but its seed, made once for all seeds."""
@@ -188,7 +211,7 @@ class Planner:
         self._check_attacks(wanted)
         found: dict[str, dict[str, AttackJob]] = {}
         for train_key, attacks in wanted.items():
-            trained = self.plan.train[train_key]
+            trained = self.plan.train.get(train_key) or self.plan.weights[train_key]
             inputs = {"checkpoint": trained.file("checkpoint"), "test": trained.inputs["test"]}
             found[train_key] = {}
             folder = self.root / Path(ATTACK.file("manifest", f"{train_key}/any")).parent

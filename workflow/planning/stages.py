@@ -16,6 +16,7 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "search": {"threads": 4, "runtime": 20},
     "structure": {"runtime": 20},
     "train": {"gpu": 1},
+    "weights": {"gpu": 1},
     "attack": {"gpu": 1},
     "autoattack": {"gpu": 1},
     "tables": {"mem_mb": 1000, "runtime": 10},
@@ -122,6 +123,13 @@ TRAIN = Stage(
     files=_below("train/{key}/", checkpoint="model.safetensors", history="history.parquet", manifest="manifest.json"),
     published=("history", "manifest"),
 )
+WEIGHTS = Stage(
+    name="weights",
+    command="weights",
+    modules=("stages.weights.__main__",),
+    resources="weights",
+    files=_below("weights/{key}/", checkpoint="model.safetensors", manifest="manifest.json"),
+)
 ATTACK = Stage(
     name="attack",
     command="attack",
@@ -137,4 +145,4 @@ COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
 
 # Those before the tables, none before one that it reads from.
-STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, ATTACK)
+STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK)

@@ -16,7 +16,7 @@ from stages.core.files import digest, packed_json, sha256_file
 from workflow.planning.assumptions import assumptions
 from workflow.planning.attack_jobs import attack_id
 from workflow.planning.experiment import Experiment
-from workflow.planning.jobs import AttackJob, Job, Plan, TableJob, TrainJob
+from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob
 from workflow.planning.runs import Planner, code_of
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
@@ -27,7 +27,7 @@ class PlannedRow(NamedTuple):
     """A row of a table, still without runs, and the jobs that train them."""
 
     row: Row
-    trained: list[TrainJob]
+    trained: list[ClassifierJob]
 
 
 def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
@@ -92,7 +92,8 @@ def _table(
             }
             codes |= {job.code, *(at.code for at in attacked.values())}
             selected = {"test_selected": job.file("manifest")} if job.selects else {}
-            runs.append(Run(seed=job.seed, name=job.name, history=job.file("history"), outcomes=outcomes, **selected))
+            history = job.file("history") if "history" in job.stage.files else None
+            runs.append(Run(seed=job.seed, name=job.name, history=history, outcomes=outcomes, **selected))
         filled.append(row.model_copy(update={"runs": tuple(runs)}))
     try:
         plan = TablePlan(
@@ -152,24 +153,35 @@ def _rows(planner: Planner, name: str, table: Table) -> list[PlannedRow]:
     several = len(set(table.names())) > 1
     rows: list[PlannedRow] = []
     for dataset in table.datasets:
-        section = experiment.datasets[dataset]
         for choice in table.choices():
+            outside = experiment.checkpoints.get(choice.method)
+            if outside is not None:
+                if outside.dataset == dataset:
+                    title = outside.title or choice.method
+                    rows.append(PlannedRow(_row(experiment, dataset, choice, title), [planner.weights(choice.method)]))
+                continue
             trained = [planner.train(dataset, choice.method, choice.changes, seed) for seed in seeds]
             title = planner.training(dataset, choice.method, choice.changes).title
-            row = Row(
-                dataset=dataset,
-                dataset_title=section.data.title or dataset,
-                paper_dataset=section.paper,
-                paper_note=section.paper_note,
-                paper_row=", ".join(choice.values) or choice.method,
-                label=_row_label(title, choice, in_front=several and bool(table.methods)),
-                method=choice.method,
-                variant=choice.changes,
-                runs=(),
-            )
-            rows.append(PlannedRow(row, trained))
+            label = _row_label(title, choice, in_front=several and bool(table.methods))
+            rows.append(PlannedRow(_row(experiment, dataset, choice, label), trained))
     _check_distinct(name, rows)
     return rows
+
+
+def _row(experiment: Experiment, dataset: str, choice: Choice, label: str) -> Row:
+    """A row, still without runs."""
+    section = experiment.datasets[dataset]
+    return Row(
+        dataset=dataset,
+        dataset_title=section.data.title or dataset,
+        paper_dataset=section.paper,
+        paper_note=section.paper_note,
+        paper_row=", ".join(choice.values) or choice.method,
+        label=label,
+        method=choice.method,
+        variant=choice.changes,
+        runs=(),
+    )
 
 
 def _row_label(title: str, choice: Choice, *, in_front: bool) -> str:

@@ -1,0 +1,131 @@
+"""Networks of checkpoints from elsewhere: each architecture under the names that its parameters have in the files.
+
+A name is one of `families()`, `torchvision:NAME`, `timm:NAME`, or `FILE.py:FUNCTION`, whose code is the user's and is
+run. A family has several layouts: of ResNet-18 ours, the CIFAR literature's and torchvision's.
+"""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from stages.core.errors import ConfigError
+from stages.core.models import BACKBONES
+from stages.core.models.architectures.cifar_resnet import Basic, Bottleneck, CifarResNet, PreActivated
+from stages.core.models.architectures.wide_resnet import WideResNet
+
+Builder = Callable[[int, int], nn.Module]
+LITERATURE: Mapping[str, Builder] = {
+    "cifar:resnet18": lambda classes, width: CifarResNet(Basic, (2, 2, 2, 2), classes, width),
+    "cifar:resnet34": lambda classes, width: CifarResNet(Basic, (3, 4, 6, 3), classes, width),
+    "cifar:resnet50": lambda classes, width: CifarResNet(Bottleneck, (3, 4, 6, 3), classes, width),
+    "cifar:preact_resnet18": lambda classes, width: CifarResNet(PreActivated, (2, 2, 2, 2), classes, width),
+    "cifar:preact_resnet18_bn": lambda classes, width: CifarResNet(PreActivated, (2, 2, 2, 2), classes, width, True),
+    "cifar:wrn_28_10": lambda classes, width: WideResNet(28, 10, classes),
+    "cifar:wrn_34_10": lambda classes, width: WideResNet(34, 10, classes),
+}
+SMALL_STEM = "+cifar_stem"  # of a torchvision ResNet whose stem is 3x3 and stride 1, and that does not pool behind it
+
+
+class Ours(nn.Module):
+    """A backbone and a head under the names of `Classifier`, without its normalization."""
+
+    def __init__(self, backbone: str, classes: int, width: int) -> None:
+        super().__init__()
+        self.backbone = BACKBONES[backbone](width=width)
+        self.head = nn.Linear(self.backbone.features, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.backbone(images))  # type: ignore[no-any-return]
+
+
+class Outside(nn.Module):
+    """A network behind a normalization of its own: images (B, 3, H, W) in [0, 1] -> logits (B, K)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network((images - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+def families() -> dict[str, list[str]]:
+    """What a config may name -> the architectures that go by the name, the likeliest first."""
+    found: dict[str, list[str]] = {}
+    ours = [f"ours:{name}" for name in BACKBONES]
+    vision = [f"torchvision:{name}" for name in torchvision.models.list_models(torchvision.models)]
+    small = [f"{name}{SMALL_STEM}" for name in vision if ":resnet" in name]
+    for name in [*ours, *LITERATURE, *small, *vision]:
+        family = name.partition(":")[2].removesuffix(SMALL_STEM)
+        found.setdefault(family.removesuffix("_bn") if name in LITERATURE else family, []).append(name)
+    return found
+
+
+def build(architecture: str, classes: int, width: int = 64) -> nn.Module:
+    """The network of an architecture, untrained; ConfigError for a name that is nobody's.
+
+    width: channels of the first stage, where a layout lets it vary.
+    """
+    origin, _, rest = architecture.partition(":")
+    if architecture in LITERATURE:
+        return LITERATURE[architecture](classes, width)
+    if origin == "ours":
+        return Ours(rest, classes, width)
+    if origin == "torchvision":
+        return _torchvision(rest, classes)
+    if origin == "timm":
+        return _timm(rest, classes)
+    if origin.endswith(".py"):
+        return _own_code(Path(origin), rest)
+    raise ConfigError(
+        f"architecture '{architecture}' is unknown; write a family, torchvision:NAME, timm:NAME or FILE.py:FUNCTION"
+    )
+
+
+def _torchvision(name: str, classes: int) -> nn.Module:
+    plain = name.removesuffix(SMALL_STEM)
+    try:
+        network: Any = torchvision.models.get_model(plain, weights=None, num_classes=classes)
+    except ValueError as error:
+        raise ConfigError(f"torchvision has no model '{plain}'; see torchvision.models.list_models()") from error
+    if name.endswith(SMALL_STEM):
+        network.conv1 = nn.Conv2d(3, network.conv1.out_channels, 3, 1, 1, bias=False)
+        network.maxpool = nn.Identity()
+    return network  # type: ignore[no-any-return]
+
+
+def _timm(name: str, classes: int) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise ConfigError(f"architecture timm:{name} needs timm, which is not installed; pip install timm") from error
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=classes)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        raise ConfigError(f"timm has no model '{name}'; see timm.list_models()") from error
+
+
+def _own_code(path: Path, function: str) -> nn.Module:
+    """What a function in a file of the user's returns; the file is run."""
+    spec = importlib.util.spec_from_file_location("lsp_outside_" + path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"architecture {path}:{function}: no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = getattr(module, function, None)
+    if not callable(made):
+        raise ConfigError(f"architecture {path}:{function}: the file has no function of this name")
+    network = made()
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"architecture {path}:{function} returned {type(network).__name__}; return a torch.nn.Module")
+    return network
