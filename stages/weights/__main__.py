@@ -14,7 +14,7 @@ from stages.core.images.subset import measured_images
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.models.architectures import Outside, build
-from stages.weights.checks import Sample, check_outputs, find_normalization
+from stages.weights.checks import Sample, check_outputs, choose
 from stages.weights.matching import recognize
 from stages.weights.reading import Found, read_state
 
@@ -44,24 +44,9 @@ def main(argv: list[str] | None = None) -> None:
         )
         with recorded(job) as facts:
             test, found = read_images(args.test), read_state(args.file, settings.weights)
-            model, described = recognized(found, settings, len(test.classes), facts)
-            model.to(device).eval().requires_grad_(False)
-            check(model, sample(test, settings, device), found, settings, facts)
+            model, described = classifier(found, settings, sample(test, settings, device), len(test.classes), facts)
             write_weights(args.checkpoint, model.state_dict(), described)
             say(facts)
-
-
-def recognized(
-    found: Found, settings: WeightsSettings, classes: int, facts: dict[str, Any]
-) -> tuple[Outside, dict[str, Any]]:
-    """The model with the file's weights, still without normalization, and what the checkpoint's header says of it."""
-    fit = recognize(found.tensors, settings.architecture, classes)
-    described = {"architecture": fit.architecture, "classes": classes, "width": fit.width}
-    network: nn.Module = build(fit.architecture, classes, fit.width)
-    used = {name: value for name, value in found.tensors.items() if name not in fit.unused}
-    network.load_state_dict(used, strict=False)  # batch norm's counters may lack; all else was compared
-    facts.update(**described, taken=found.key, others=list(found.others), unused=len(fit.unused))
-    return Outside(network, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), described
 
 
 def sample(test: ImageSet, settings: WeightsSettings, device: torch.device) -> Sample:
@@ -70,15 +55,27 @@ def sample(test: ImageSet, settings: WeightsSettings, device: torch.device) -> S
     return Sample(to_unit(test.images[chosen].to(device)), test.labels[chosen].to(device))
 
 
-def check(model: Outside, images: Sample, found: Found, settings: WeightsSettings, facts: dict[str, Any]) -> None:
-    """Put the normalization into the model, and check what it returns."""
+def classifier(
+    found: Found, settings: WeightsSettings, images: Sample, classes: int, facts: dict[str, Any]
+) -> tuple[Outside, dict[str, Any]]:
+    """The checked model of a file's weights, and what its checkpoint's header says of it; `facts` are filled in."""
+    fit = recognize(found.tensors, settings.architecture, classes)
+    used = {name: value for name, value in found.tensors.items() if name not in fit.unused}
+    networks = {name: _loaded(build(name, classes, fit.width), used, images) for name in fit.architectures}
     mean, std = (found.mean, found.std) if settings.mean is None else (settings.mean, settings.std)
-    given = None if mean is None or std is None else (mean, std)
-    statistics, told = find_normalization(model.network, images, given)
-    for buffer, values in zip((model.mean, model.std), statistics, strict=True):
-        buffer.copy_(torch.tensor(values).view_as(buffer))
-    facts.update(mean=list(statistics[0]), std=list(statistics[1]), **told)
-    facts.update(check_outputs(model, images, facts["classes"]))
+    name, statistics, told = choose(networks, images, None if mean is None or std is None else (mean, std))
+    model = Outside(networks[name], *statistics).to(images.images.device).eval()
+    described = {"architecture": name, "classes": classes, "width": fit.width}
+    facts.update(**described, mean=list(statistics[0]), std=list(statistics[1]), **told)
+    facts.update(taken=found.key, others=list(found.others), unused=len(fit.unused))
+    facts.update(check_outputs(model, images, classes))
+    return model, described
+
+
+def _loaded(network: nn.Module, tensors: dict[str, torch.Tensor], images: Sample) -> nn.Module:
+    """The network with these weights, on the images' device, in eval mode."""
+    network.load_state_dict(tensors, strict=False)  # batch norm's counters may lack; all else was compared
+    return network.to(images.images.device).eval().requires_grad_(False)
 
 
 def say(facts: dict[str, Any]) -> None:
@@ -87,16 +84,13 @@ def say(facts: dict[str, Any]) -> None:
         f"weights: {facts['architecture']}, normalization {facts['normalization']}, {facts['accuracy']:.1%} of"
         f" {facts['images']} test images right"
     )
-    warnings = list(facts.get("warnings", []))
-    warnings += [
+    warnings = [
         f"the file holds a moving average too; `weights: {key}` takes it"
         for key in facts["others"]
         if "ema" in key.lower()
     ]
-    if alike := facts.get("not_told_apart"):
-        warnings.append(
-            f"on these images {', '.join(alike)} statistics do as well; write mean and std if you know them"
-        )
+    if close := facts["not_told_apart"]:
+        warnings.append(f"not told apart on these images: {', '.join(close)}; write what you know of it")
     for warning in warnings:
         log_line(f"weights: warning: {warning}")
 

@@ -21,6 +21,7 @@ NORMALIZATIONS: Mapping[str, Statistics] = {
     "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "0.5 and 0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
+GIVEN = "given"
 SIGNIFICANT = 1e-3
 BATCH = 100
 PROBED = 32
@@ -35,33 +36,40 @@ class Sample:
     labels: Tensor
 
 
-def find_normalization(
-    network: nn.Module, sample: Sample, given: Statistics | None
-) -> tuple[Statistics, dict[str, Any]]:
-    """The statistics to classify with, and what each hypothesis gets right.
+def choose(
+    networks: Mapping[str, nn.Module], sample: Sample, given: Statistics | None
+) -> tuple[str, Statistics, dict[str, Any]]:
+    """The network and the normalization to classify with, and what each hypothesis gets right.
 
-    given: the config's or the file's; ConfigError where another gets significantly more right. Without, the best one.
+    networks: by their architectures, with the same weights. given: the config's or the file's normalization;
+    ConfigError where another gets significantly more right. Without one, the best is taken.
     """
-    right = {name: _right(network, statistics, sample) for name, statistics in NORMALIZATIONS.items()}
-    accuracies = {name: round(float(found.float().mean()), 4) for name, found in right.items()}
-    best = max(accuracies, key=lambda name: accuracies[name])
-    facts: dict[str, Any] = {"normalizations": accuracies}
-    if given is None:
-        alike = [name for name in right if name != best and mcnemar(right[best], right[name]) >= SIGNIFICANT]
-        return NORMALIZATIONS[best], {**facts, "normalization": f"found: {best}", "not_told_apart": alike}
-    own = _right(network, given, sample)
-    accuracy, p = round(float(own.float().mean()), 4), mcnemar(right[best], own)
-    if accuracies[best] > accuracy and p < SIGNIFICANT:
+    hypotheses = {
+        (architecture, name): _right(network, statistics, sample)
+        for architecture, network in networks.items()
+        for name, statistics in {**NORMALIZATIONS, **({GIVEN: given} if given else {})}.items()
+    }
+    accuracies = {key: float(right.float().mean()) for key, right in hypotheses.items()}
+    best = max(accuracies, key=lambda key: accuracies[key])
+    taken = max((key for key in hypotheses if given is None or key[1] == GIVEN), key=lambda key: accuracies[key])
+    p = mcnemar(hypotheses[best], hypotheses[taken])
+    said = f"{accuracies[best]:.1%} of {len(sample.labels)} images are right with {best[1]} statistics"
+    if given is not None and p < SIGNIFICANT:
         raise ConfigError(
-            f"mean {list(given[0])}, std {list(given[1])}: {accuracy:.1%} of {len(own)} images are right, and"
-            f" {accuracies[best]:.1%} with {best} statistics (McNemar p = {p:.1g}); write those, or leave both out"
+            f"mean {list(given[0])}, std {list(given[1])}: {accuracies[taken]:.1%} are right, and {said}, McNemar p ="
+            f" {p:.1g}; write those, or leave both out"
         )
-    facts |= {"normalization": "given", "accuracy": accuracy}
-    if accuracies[best] > accuracy:
-        facts["warnings"] = [
-            f"{best} statistics get more right ({accuracies[best]:.1%} for {accuracy:.1%}, p = {p:.2g})"
-        ]
-    return given, facts
+    close = [
+        " ".join(key)
+        for key in hypotheses
+        if key != taken and key[1] != GIVEN and mcnemar(hypotheses[taken], hypotheses[key]) >= SIGNIFICANT
+    ]
+    facts = {
+        "hypotheses": {" ".join(key): round(accuracy, 4) for key, accuracy in accuracies.items()},
+        "normalization": taken[1],
+        "not_told_apart": close if given is None or taken != best else [],
+    }
+    return taken[0], given or NORMALIZATIONS[taken[1]], facts
 
 
 def check_outputs(model: nn.Module, sample: Sample, classes: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stages.core.config.plugins import nearest
 from stages.core.errors import ConfigError
-from stages.core.models.architectures import build, families
+from stages.core.models.architectures import alike, build, families
 from stages.core.models.architectures.wide_resnet import UNUSED
 
 SHOWN = 4  # tensors that differ, in a message
@@ -19,9 +19,12 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Fit:
-    """An architecture, its first stage's channels, and tensors of the file that it never runs."""
+    """Architectures that the tensors fit, the first stage's channels, and tensors of the file that are never run.
 
-    architecture: str
+    There are several where names and shapes cannot tell (`stages.core.models.architectures.alike`).
+    """
+
+    architectures: tuple[str, ...]
     width: int
     unused: tuple[str, ...]
 
@@ -42,10 +45,10 @@ def recognize(tensors: Mapping[str, Tensor], asked: str | None, classes: int) ->
             continue
         unused = tuple(sorted(set(there) - set(wanted)))
         if _without_counters(wanted).items() <= there.items() and all(one.startswith(UNUSED) for one in unused):
-            return Fit(name, width, unused)
-        alike = len(wanted.items() & there.items()) / len(wanted.keys() | there.keys())
-        if closest is None or alike > closest[0]:
-            closest = alike, name, wanted
+            return Fit((name,) if asked == name else tuple(alike(name)), width, unused)
+        shared = len(wanted.items() & there.items()) / len(wanted.keys() | there.keys())
+        if closest is None or shared > closest[0]:
+            closest = shared, name, wanted
     assert closest is not None
     raise ConfigError(_differs(there, closest[1], closest[2], asked))
 

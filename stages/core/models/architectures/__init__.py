@@ -15,20 +15,30 @@ from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
 from stages.core.models import BACKBONES
-from stages.core.models.architectures.cifar_resnet import Basic, Bottleneck, CifarResNet, PreActivated
+from stages.core.models.architectures.cifar_resnet import Basic, Bottleneck, CifarResNet, PreActivated, RawPreActivated
 from stages.core.models.architectures.wide_resnet import WideResNet
 
 Builder = Callable[[int, int], nn.Module]
+PREACT = (2, 2, 2, 2)
 LITERATURE: Mapping[str, Builder] = {
     "cifar:resnet18": lambda classes, width: CifarResNet(Basic, (2, 2, 2, 2), classes, width),
     "cifar:resnet34": lambda classes, width: CifarResNet(Basic, (3, 4, 6, 3), classes, width),
     "cifar:resnet50": lambda classes, width: CifarResNet(Bottleneck, (3, 4, 6, 3), classes, width),
-    "cifar:preact_resnet18": lambda classes, width: CifarResNet(PreActivated, (2, 2, 2, 2), classes, width),
-    "cifar:preact_resnet18_bn": lambda classes, width: CifarResNet(PreActivated, (2, 2, 2, 2), classes, width, True),
+    "cifar:preact_resnet18": lambda classes, width: CifarResNet(PreActivated, PREACT, classes, width),
+    "cifar:preact_resnet18+bn": lambda classes, width: CifarResNet(PreActivated, PREACT, classes, width, True),
+    "cifar:preact_resnet18+raw": lambda classes, width: CifarResNet(RawPreActivated, PREACT, classes, width),
+    "cifar:preact_resnet18+bn+raw": lambda classes, width: CifarResNet(RawPreActivated, PREACT, classes, width, True),
     "cifar:wrn_28_10": lambda classes, width: WideResNet(28, 10, classes),
     "cifar:wrn_34_10": lambda classes, width: WideResNet(34, 10, classes),
 }
-SMALL_STEM = "+cifar_stem"  # of a torchvision ResNet whose stem is 3x3 and stride 1, and that does not pool behind it
+SMALL_STEM = "+small_stem"  # of a torchvision ResNet: a stem of 3x3 and stride 1, and no pooling behind it
+POOLED, RAW = "+pooled", "+raw"  # the same, pooling behind it; shortcuts that start before the first batch norm
+
+
+def alike(architecture: str) -> list[str]:
+    """The architecture, and the one that a state_dict does not tell from it: its names and shapes are the same."""
+    other = architecture + (POOLED if architecture.endswith(SMALL_STEM) else RAW)
+    return [architecture, other] if other.endswith(POOLED) or other in LITERATURE else [architecture]
 
 
 class Ours(nn.Module):
@@ -60,14 +70,14 @@ class Outside(nn.Module):
 
 
 def families() -> dict[str, list[str]]:
-    """What a config may name -> the architectures that go by the name, the likeliest first."""
+    """What a config may name -> the architectures that go by the name, the likeliest first, but for what is `alike`."""
     found: dict[str, list[str]] = {}
     ours = [f"ours:{name}" for name in BACKBONES]
     vision = [f"torchvision:{name}" for name in torchvision.models.list_models(torchvision.models)]
     small = [f"{name}{SMALL_STEM}" for name in vision if ":resnet" in name]
     for name in [*ours, *LITERATURE, *small, *vision]:
-        family = name.partition(":")[2].removesuffix(SMALL_STEM)
-        found.setdefault(family.removesuffix("_bn") if name in LITERATURE else family, []).append(name)
+        if not name.endswith(RAW):
+            found.setdefault(name.partition(":")[2].partition("+")[0], []).append(name)
     return found
 
 
@@ -93,14 +103,14 @@ def build(architecture: str, classes: int, width: int = 64) -> nn.Module:
 
 
 def _torchvision(name: str, classes: int) -> nn.Module:
-    plain = name.removesuffix(SMALL_STEM)
+    plain, small, pooled = name.partition(SMALL_STEM)
     try:
         network: Any = torchvision.models.get_model(plain, weights=None, num_classes=classes)
     except ValueError as error:
         raise ConfigError(f"torchvision has no model '{plain}'; see torchvision.models.list_models()") from error
-    if name.endswith(SMALL_STEM):
+    if small:
         network.conv1 = nn.Conv2d(3, network.conv1.out_channels, 3, 1, 1, bias=False)
-        network.maxpool = nn.Identity()
+        network.maxpool = network.maxpool if pooled else nn.Identity()
     return network  # type: ignore[no-any-return]
 
 

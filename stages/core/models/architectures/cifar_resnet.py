@@ -58,6 +58,8 @@ class Bottleneck(nn.Module):
 class PreActivated(nn.Module):
     """Batch norm and rectifier before each convolution; a shortcut that changes the shape starts behind the first."""
 
+    raw_shortcut = False
+
     def __init__(self, inputs: int, channels: int, stride: int) -> None:
         super().__init__()
         self.outputs = channels
@@ -70,8 +72,14 @@ class PreActivated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = F.relu(self.bn1(x))
-        carried = self.shortcut(active) if hasattr(self, "shortcut") else x
+        carried = self.shortcut(x if self.raw_shortcut else active) if hasattr(self, "shortcut") else x
         return self.conv2(F.relu(self.bn2(self.conv1(active)))) + carried  # type: ignore[no-any-return]
+
+
+class RawPreActivated(PreActivated):
+    """The same, every shortcut starting before the first batch norm; some of RobustBench's nets are so."""
+
+    raw_shortcut = True
 
 
 class CifarResNet(nn.Module):
@@ -87,7 +95,7 @@ class CifarResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False)
-        if block is not PreActivated:
+        if not issubclass(block, PreActivated):
             self.bn1 = nn.BatchNorm2d(width)
         channels = width
         for number, depth in enumerate(depths):
