@@ -105,13 +105,10 @@ def _listed(states: Mapping[str, Any]) -> str:
 
 def _stripped(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[float, ...] | None, tuple[float, ...] | None]:
     """A state_dict without what wraps the network's own names, and the normalization that a wrapper held."""
-    if any(name.startswith(QUERY) for name in state):
-        state = {name: value for name, value in state.items() if name.startswith(QUERY)}
-        state = {name.removeprefix(QUERY): value for name, value in state.items()}
     statistics = {name: value for name, value in state.items() if _is_statistic(name, value)}
     own = {name: value for name, value in state.items() if name not in statistics}
-    while own and (prefix := _common_prefix(own)):
-        own = {name.removeprefix(prefix): value for name, value in own.items()}
+    while prefix := _prefix(own):
+        own = {name.removeprefix(prefix): value for name, value in own.items() if name.startswith(prefix)}
     mean, std = (
         next((tuple(value.flatten().tolist()) for name, value in statistics.items() if _last(name) in names), None)
         for names in (MEANS, DEVIATIONS)
@@ -127,8 +124,13 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _common_prefix(names: Mapping[str, Any]) -> str:
-    """A wrapper's name in front of all names: a usual one, or the number of a Sequential's only part with weights."""
+def _prefix(names: Mapping[str, Any]) -> str:
+    """A wrapper's name in front of all names: a usual one, or the number of a Sequential's only part with weights.
+
+    Of MoCo's parts the query encoder's, which not all have.
+    """
+    if any(name.startswith(QUERY) for name in names):
+        return QUERY
     first = next(iter(names)).partition(".")[0] + "."
     usual = first in PREFIXES or first[:-1].isdigit()
     return first if usual and all(name.startswith(first) for name in names) else ""

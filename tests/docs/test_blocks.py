@@ -39,7 +39,8 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("block", overlays(), ids=str)
-def test_a_stanza_plans(block: Block, tmp_path: Path) -> None:
+def test_a_stanza_plans(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_folder_with_weights(tmp_path, monkeypatch)
     if block.file.endswith(PROFILE):
         assert {f"--{key}" for key in yaml.safe_load(block.text)} <= snakemake_options()
         return
@@ -49,7 +50,10 @@ def test_a_stanza_plans(block: Block, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("block", "command"), CONSOLE, ids=[f"{block}-{command[:50]}" for block, command in CONSOLE])
-def test_a_command_names_what_there_is(block: Block, command: str, tmp_path: Path) -> None:
+def test_a_command_names_what_there_is(
+    block: Block, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_folder_with_weights(tmp_path, monkeypatch)
     words = shlex.split(command)
     while words and re.match(r"[A-Z0-9_]+=", words[0]):
         words = words[1:]
@@ -65,10 +69,18 @@ def test_a_command_names_what_there_is(block: Block, command: str, tmp_path: Pat
         case ["python", "-m", module, *rest]:
             said = usage(module, tuple(subcommand(rest)))
             assert all(flag.partition("=")[0] in said for flag in rest if flag.startswith("--")), said
+        case ["python", script]:
+            assert any(other.text.startswith(f"# {script}:") for other in blocks("python") if other.page == block.page)
         case _:
             assert words[0] in PLAIN, f"{words[0]} is no command that a page may name untested"
     for names in config_files(words):
         planned(*(_place(name, block, tmp_path) for name in names))
+
+
+def in_a_folder_with_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file lies that docs/checkpoints.md makes; a plan reads no more of it than its hash."""
+    monkeypatch.chdir(folder)
+    (folder / "my.pt").touch()
 
 
 def config_files(words: list[str]) -> list[list[str]]:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from stages.core.code import ROOT
 from stages.core.config.attacks import Attack
+from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.method import Lsp, Method, Monitor
 from stages.core.config.moco import Features, Moco
@@ -43,6 +44,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "recipes.NAME.attack": InnerAttack,
     "methods.NAME": Method,
     "methods.NAME.lsp": Lsp,
+    "checkpoints.NAME": Checkpoint,
     "attacks.NAME": Attack,
     "monitor": Monitor,
     "monitor.structure": StructureChoice,

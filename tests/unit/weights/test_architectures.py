@@ -107,7 +107,7 @@ def test_a_torchvision_resnet_with_a_small_stem_is_the_literature_s_net(name: st
 
 
 def test_alike_are_those_of_the_same_names_and_shapes_and_no_others() -> None:
-    shapes = {}
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
     for name in [*LITERATURE, "torchvision:resnet18", "torchvision:resnet18+small_stem"]:
         with torch.device("meta"):
             shapes |= {other: shape_of(build(other, 10)) for other in alike(name)}

@@ -5,6 +5,7 @@ run. A family has several layouts: of ResNet-18 ours, the CIFAR literature's and
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,8 @@ def build(architecture: str, classes: int, width: int = 64) -> nn.Module:
 def _torchvision(name: str, classes: int) -> nn.Module:
     plain, small, pooled = name.partition(SMALL_STEM)
     try:
-        network: Any = torchvision.models.get_model(plain, weights=None, num_classes=classes)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # on first weights, which are replaced
+            network: Any = torchvision.models.get_model(plain, weights=None, num_classes=classes)
     except ValueError as error:
         raise ConfigError(f"torchvision has no model '{plain}'; see torchvision.models.list_models()") from error
     if small:

@@ -1,0 +1,138 @@
+"""Every mistake that makes wrong numbers without a word is found on a few hundred images, and said in one line."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from stages.core.errors import ConfigError
+from stages.weights.checks import NORMALIZATIONS, Sample, check_outputs, choose, mcnemar
+from tests.unit.drawing import seeded, weights_from
+
+CLASSES, COUNT = 10, 300
+
+
+def sample() -> Sample:
+    """Gray images, each class of its own brightness."""
+    labels = torch.arange(COUNT) % CLASSES
+    gray = (labels + 0.5) / CLASSES + 0.02 * torch.randn(COUNT, generator=seeded(0))
+    return Sample(gray.view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous(), labels)
+
+
+class Brightness(nn.Module):
+    """Logits that tell the brightness of images normalized by `mean` and `std`."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.mean, self.std = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+
+    def forward(self, images: Tensor) -> Tensor:
+        gray = (images * self.std + self.mean).mean(dim=(1, 2, 3))
+        levels = (torch.arange(CLASSES) + 0.5) / CLASSES
+        return -50 * (gray.unsqueeze(1) - levels).square()
+
+
+PLAIN = NORMALIZATIONS["none"]
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_normalization_is_found(name: str) -> None:
+    _, statistics, facts = choose({"net": Brightness(*NORMALIZATIONS[name])}, sample(), None)
+    assert statistics == NORMALIZATIONS[name]
+    assert facts["normalization"] == name
+    assert facts["hypotheses"][f"net {name}"] > 0.9
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_a_wrong_normalization_stops_and_says_which(name: str) -> None:
+    net = {"net": Brightness(*NORMALIZATIONS["ImageNet's"])}
+    if name == "ImageNet's":
+        assert choose(net, sample(), NORMALIZATIONS[name])[1:2] == (NORMALIZATIONS[name],)
+        return
+    with pytest.raises(ConfigError, match=r"are right, and .* of 300 images are right with ImageNet's statistics, McN"):
+        choose(net, sample(), NORMALIZATIONS[name])
+
+
+def test_what_does_not_differ_significantly_is_a_warning() -> None:
+    mean, std = NORMALIZATIONS["ImageNet's"]
+    near = tuple(value + 0.012 for value in mean), std
+    _, statistics, facts = choose({"net": Brightness(mean, std)}, sample(), near)
+    assert statistics == near
+    assert "net ImageNet's" in facts["not_told_apart"]
+
+
+def test_of_two_nets_with_the_same_weights_the_one_that_is_right_is_taken() -> None:
+    class Turned(Brightness):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images).flip(1)
+
+    for right in ("first", "second"):
+        nets = {name: (Brightness if name == right else Turned)(*PLAIN) for name in ("first", "second")}
+        assert choose(nets, sample(), PLAIN)[0] == right
+
+
+class Wrapped(nn.Module):
+    """The right logits, made into something else."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net, self.change = Brightness(*PLAIN), change
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.change(self.net(images))
+
+
+def of_batch(logits: Tensor) -> Tensor:
+    return logits - logits.mean(dim=0)
+
+
+MISTAKES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "softmax": (lambda logits: logits.softmax(dim=1), "returns probabilities"),
+    "log-softmax": (lambda logits: logits.log_softmax(dim=1), "returns log-probabilities"),
+    "dropout": (lambda logits: nn.functional.dropout(logits, training=True), "other logits at a second call"),
+    "noise": (lambda logits: logits + torch.randn_like(logits), "other logits at a second call"),
+    "batch": (of_batch, "hang on the batch"),
+    "NaN": (lambda logits: logits / 0 * 0, "not finite"),
+    "order": (lambda logits: logits.roll(3, dims=1), "another order than the data set's"),
+    "shape": (lambda logits: logits[:, :9], r"returns \(300, 9\)"),
+    "features": (lambda logits: logits.unsqueeze(2), r"returns \(300, 10, 1\)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_caught_with_one_line(mistake: str) -> None:
+    change, said = MISTAKES[mistake]
+    with weights_from(0), pytest.raises(ConfigError, match=said) as caught:
+        check_outputs(Wrapped(change), sample(), CLASSES)
+    assert "\n" not in str(caught.value)
+
+
+def test_batch_norm_in_train_mode_hangs_on_the_batch() -> None:
+    norm = nn.BatchNorm1d(CLASSES, affine=False)
+    model = Wrapped(lambda logits: norm(logits) if len(logits) > 1 else logits)
+    with pytest.raises(ConfigError, match="hang on the batch"):
+        check_outputs(model, sample(), CLASSES)
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0, -100.0])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
+def test_honest_logits_pass_whatever_their_scale(scale: float, shift: float) -> None:
+    facts = check_outputs(Wrapped(lambda logits: scale * logits + shift), sample(), CLASSES)
+    assert facts["accuracy"] > 0.9
+
+
+def test_an_untrained_net_passes_for_its_order_is_no_other() -> None:
+    logits = torch.randn(COUNT, CLASSES, generator=seeded(1))
+    model = Wrapped(lambda given: logits[: len(given)] if len(given) > 1 else logits[:1])
+    model.forward = lambda images: (images.mean(dim=(1, 2, 3)).unsqueeze(1) * 1e3).sin() * torch.arange(1.0, 11)  # type: ignore[method-assign]
+    assert check_outputs(model, sample(), CLASSES)["accuracy"] < 0.4
+
+
+def test_mcnemar_is_the_exact_binomial_test() -> None:
+    one, other = torch.rand(50, generator=seeded(0)) < 0.7, torch.rand(50, generator=seeded(1)) < 0.4
+    only, others = int((one & ~other).sum()), int((~one & other).sum())
+    assert mcnemar(one, other) == pytest.approx(binomtest(only, only + others, 0.5).pvalue)
+    assert mcnemar(one, other) == mcnemar(other, one)
+    assert mcnemar(one, one) == 1
