@@ -22,6 +22,7 @@ class Refusal(NamedTuple):
 
 
 HAND = "arguments of a stage that is run by hand; the workflow's rules give them"
+OUTPUTS, TENSORS = "what a net from elsewhere returns", "what a file from elsewhere holds"
 REFUSALS = {
     "stages/attack/library.py require_targets": Refusal("the classes, which the model tells"),
     "stages/core/models/__init__.py Classifier.__init__": Refusal("a checkpoint's header"),
@@ -37,6 +38,19 @@ REFUSALS = {
     "stages/data/paths.py expand": Refusal("the environment; tables are made without the variables that name folders"),
     "stages/data/pixels.py stack": Refusal("the images' sizes"),
     "stages/data/sources/parquet.py _table": Refusal("the files' columns"),
+    "stages/core/models/architectures/__init__.py _own_code": Refusal("code of the user's, which a plan does not run"),
+    "stages/core/models/architectures/__init__.py _timm": Refusal("timm's names"),
+    "stages/core/models/architectures/__init__.py _torchvision": Refusal("torchvision's names"),
+    "stages/core/models/architectures/__init__.py build": Refusal("torchvision's names"),
+    "stages/weights/checks.py _require_order": Refusal(OUTPUTS),
+    "stages/weights/checks.py _require_repeatable": Refusal(OUTPUTS),
+    "stages/weights/checks.py check_outputs": Refusal(OUTPUTS),
+    "stages/weights/checks.py choose": Refusal(OUTPUTS),
+    "stages/weights/matching.py _candidates": Refusal("torchvision's names"),
+    "stages/weights/matching.py _require_classes": Refusal(TENSORS),
+    "stages/weights/matching.py recognize": Refusal(TENSORS),
+    "stages/weights/reading.py _usual": Refusal(TENSORS),
+    "stages/weights/reading.py read_state": Refusal(TENSORS),
     "stages/core/models/compiling.py Compiled.forward": Refusal("the machine's compiler, and a model that is not ours"),
     "stages/core/models/folding.py SearchCopy.__init__": Refusal("the code of a model that is not ours"),
     "stages/data/sources/parquet.py _detect_image": Refusal("the files' columns"),
