@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from stages.core import host
 from stages.core.config.recipe import Precision
 from stages.core.device import prepare
 from stages.core.job.stage import one_line_errors
-from stages.core.models import Classifier
+from stages.core.models.checkpoint import built
 from stages.core.models.folding import folded
 from stages.core.models.precision import at_precision
 from stages.train.trained import frozen
@@ -25,12 +26,13 @@ SECONDS = 0.5  # the least time that a batch is measured in
 FEW, MORE = 16, 48
 
 
-def cell(backbone: str, width: int, side: int, precision: Precision, device: torch.device) -> dict[str, float]:
+def cell(architecture: dict[str, Any], side: int, precision: Precision, device: torch.device) -> dict[str, float]:
     """Seconds of an image's passes, by kind; bytes of a process, and of every image in a training batch.
 
-    `search` is an inner attack's at this precision, `folded` a search by way of the folded copy.
+    architecture: as a checkpoint's header says it. `search` is an inner attack's at this precision, `folded` a search
+    by way of the folded copy.
     """
-    model = Classifier(backbone, width=width, classes=10).to(device)
+    model = built(architecture).to(device)
     few, more = (torch.rand(count, 3, side, side, device=device) for count in (FEW, MORE))
     _train(model, few, precision)
     low = _peak(device)

@@ -81,6 +81,11 @@ class Sizes:
     unlabelled: int
 
 
+def _ours(backbone: str, width: int) -> dict[str, Any]:
+    """The header of a net of ours; its speed does not hang on how many classes it has."""
+    return {"backbone": backbone, "width": width, "classes": 10}
+
+
 class Estimator:
     """Estimates of an experiment's jobs."""
 
@@ -115,7 +120,8 @@ class Estimator:
         moco, have = Features.model_validate_json(job.settings).moco, self._sizes(job)
         images = moco.epochs * (have.train + have.unlabelled) * (2 if moco.symmetric else 1)
         passes = times({"forward": 1, "train": 1}, images)
-        return self._cell("resnet18", moco.width, have, moco.precision, job), passes, passes, 2 * moco.batch_size
+        cell = self._cell(_ours("resnet18", moco.width), have, moco.precision, job)
+        return cell, passes, passes, 2 * moco.batch_size
 
     def _train(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
         settings, have = TrainSettings.model_validate_json(job.settings), self._sizes(job)
@@ -126,12 +132,13 @@ class Estimator:
         epoch = times(step, have.train - held_out) + times({"forward": 2, "search": recipe.attack.steps}, scored)
         epoch += times({"forward": 1 + monitor.structure.m}, measured)
         passes = times(epoch, recipe.epochs)
-        cell = self._cell(settings.model.backbone, settings.model.width, have, recipe.precision, job)
+        cell = self._cell(_ours(settings.model.backbone, settings.model.width), have, recipe.precision, job)
         return cell, passes, passes, round(recipe.batch_size * step["train"])
 
     def _attack(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
-        trained = next(one for one in self.plan.train.values() if one.file("checkpoint") == job.inputs["checkpoint"])
-        model, have = TrainSettings.model_validate_json(trained.settings).model, self._sizes(trained)
+        classifiers = [*self.plan.train.values(), *self.plan.weights.values()]
+        attacked = next(one for one in classifiers if one.file("checkpoint") == job.inputs["checkpoint"])
+        have = self._sizes(attacked)
         least, most, batch = Passes(), Passes(), 0
         for raw in json.loads(job.settings)["attacks"].values():
             attack = Attack.model_validate(raw)
@@ -142,11 +149,25 @@ class Estimator:
                 passes = [Counter({**one, "search": 0, "folded": one["search"]}) for one in passes]
             least, most = least + passes[0], most + passes[1]
             batch = max(batch, min(attack.batch_size, images))
-        return self._cell(model.backbone, model.width, have, "exact", job), least, most, batch
+        return self._cell(self._architecture(attacked), have, "exact", job), least, most, batch
 
-    def _cell(self, backbone: str, width: int, have: Sizes, precision: str, job: Job) -> Cell:
+    def _architecture(self, attacked: Job) -> dict[str, Any]:
+        """Of a classifier, as a checkpoint's header says it; ConfigError for outside weights that are not read yet."""
+        if attacked.stage is TRAIN:
+            model = TrainSettings.model_validate_json(attacked.settings).model
+            return _ours(model.backbone, model.width)
+        try:
+            facts = json.loads((self.root / attacked.file("manifest")).read_text(encoding="utf-8"))["facts"]
+            return {key: facts[key] for key in ("architecture", "classes", "width")}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigError(
+                f"{attacked.inputs['file']}: which net it holds is known once it is read; run `snakemake --until"
+                " weights` first"
+            ) from None
+
+    def _cell(self, architecture: dict[str, Any], have: Sizes, precision: str, job: Job) -> Cell:
         experiment, needs = self.plan.experiment, self.plan.experiment.stage_resources(job.resources)
-        network = {"backbone": backbone, "width": width, "side": have.side, "precision": precision}
+        network = {"architecture": architecture, "side": have.side, "precision": precision}
         place = {"device": experiment.device if needs.gpu else "cpu", "threads": needs.threads}
         key = canonical_json({**network, **place})
         if key not in self._cells:
@@ -157,7 +178,7 @@ class Estimator:
 
     def _sizes(self, job: Job) -> Sizes:
         """The sizes of a job's data set; ConfigError where only its preparation will tell them."""
-        data = next(one for one in self.plan.data.values() if one.file("train") == job.inputs["train"])
+        data = next(one for one in self.plan.data.values() if one.file("test") == job.inputs["test"])
         name = data.key.rpartition("-")[0]
         have = known(self.plan.experiment.datasets[name].data)
         try:
