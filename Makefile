@@ -4,11 +4,11 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?=
 VENV := .venv
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,66 +23,69 @@ $(VENV)/.installed: envs/requirements.txt envs/bootstrap.txt
 env: $(VENV)/.installed ## create .venv from the hashed lock
 
 demo: env ## run the default experiment on bundled digits and show Tables 1 and 2
-	@$(RUN) snakemake --cores $(CORES)
-	@$(RUN) python -m stages.tables.show results/tables/digits table1 table2
+	@$(IN_ENV) snakemake --cores $(CORES)
+	@$(IN_ENV) python -m stages.tables.show results/tables/digits table1 table2
 
 test: env ## run the test suite, files side by side
-	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(IN_ENV) python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-fast: env ## run the quick tests, under 90 s on two cores
-	@$(RUN) python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" tests/unit tests/workflow tests/golden
+	@$(IN_ENV) python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" tests/unit tests/workflow tests/golden
 
 test-slurm: env ## run the pipeline on a real SLURM of its own (root; installs SLURM where apt-get can)
-	@$(RUN) python -m tests.slurm.cluster install
-	@$(RUN) python -m pytest tests/slurm --slurm
+	@$(IN_ENV) python -m tests.slurm.cluster install
+	@$(IN_ENV) python -m pytest tests/slurm --slurm
 
 format: env ## format the code and the rules
-	@$(RUN) ruff check --fix-only . && $(RUN) ruff format .
-	@$(RUN) snakefmt -l 120 Snakefile workflow/rules
+	@$(IN_ENV) ruff check --fix-only . && $(IN_ENV) ruff format .
+	@$(IN_ENV) snakefmt -l 120 Snakefile workflow/rules
 
 lint: env ## formatting, types, import contracts, workflow lint
-	@$(RUN) ruff check . && $(RUN) ruff format --check .
-	@$(RUN) mypy
-	@$(RUN) lint-imports --no-cache
-	@$(RUN) snakefmt --check -l 120 Snakefile workflow/rules
-	@$(RUN) python -m workflow.generate.lint
+	@$(IN_ENV) ruff check . && $(IN_ENV) ruff format --check .
+	@$(IN_ENV) mypy
+	@$(IN_ENV) lint-imports --no-cache
+	@$(IN_ENV) snakefmt --check -l 120 Snakefile workflow/rules
+	@$(IN_ENV) python -m workflow.generate.lint
 
 check: lint test ## what CI runs: the linters, then every test
 
 bench: env ## time training and the AutoAttack engine beside plain loops and the official code (LSP_CIFAR10_JPEG names the images; under 50 minutes)
-	@$(RUN) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
-	@$(RUN) python -m tests.benchmarks
+	@$(IN_ENV) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
+	@$(IN_ENV) python -m tests.benchmarks
 
 clean: ## remove caches and builds; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
-	@$(RUN) python -m workflow.commands.tables $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.tables $(CONFIGFILE)
 
 paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
 paper-cells: env ## print the paper's number behind each cell of CONFIG (paper.yaml): its 239 cells, from the plan
-	@$(RUN) python -m workflow.commands.paper_cells $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.paper_cells $(CONFIGFILE)
 
 estimate: env ## print what CONFIG's stages and tables will take on this machine, and how far off that was of what is done
-	@$(RUN) python -m workflow.commands.estimate $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.estimate $(CONFIGFILE)
 
 status: env ## list what of CONFIG is done, failed, started or missing
-	@$(RUN) python -m workflow.commands.status $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.status $(CONFIGFILE)
 
 accept: env ## take CONFIG's finished runs as valid under the present code
-	@$(RUN) python -m workflow.commands.accept $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.accept $(CONFIGFILE)
+
+export: env ## write RUN (digits/vanilla-…/seed0, a folder of results/train/) for others: plain weights, a script, a RobustBench entry
+	@$(IN_ENV) python -m stages.weights.export --checkpoint results/train/$(RUN)/model.safetensors --attacked $(wildcard results/attack/$(RUN)/*.json) --into results/export/$(RUN)
 
 publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
-	@$(RUN) python -m workflow.commands.publish $(CONFIGFILE)
+	@$(IN_ENV) python -m workflow.commands.publish $(CONFIGFILE)
 
 published: env ## regenerate the tables in results/published/ from their outcomes
-	@$(RUN) python -m workflow.commands.republish
+	@$(IN_ENV) python -m workflow.commands.republish
 
 schema: env ## write workflow/config.schema.json from the config models
-	@$(RUN) python -m workflow.generate.schema
+	@$(IN_ENV) python -m workflow.generate.schema
 
 lock: env ## resolve envs/requirements.in into the hashed lock and the conda file
-	@cd envs && $(RUN) uv pip compile requirements.in --overrides overrides.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt
-	@cd envs && $(RUN) uv pip compile bootstrap.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o bootstrap.txt
-	@$(RUN) python -m workflow.generate.conda
+	@cd envs && $(IN_ENV) uv pip compile requirements.in --overrides overrides.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.txt
+	@cd envs && $(IN_ENV) uv pip compile bootstrap.in --universal --python-version 3.11 --generate-hashes --no-header --quiet -o bootstrap.txt
+	@$(IN_ENV) python -m workflow.generate.conda

@@ -1,0 +1,111 @@
+"""`python -m stages.weights.export`: a checkpoint of ours for others, who need nothing of this project.
+
+`model.pt` is a state_dict under the names of the robustness literature with the normalization inside, `score.py` the
+plain PyTorch that loads and scores it, `entry.json` an entry of RobustBench's model zoo as far as it can be filled.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.core.artifacts import read_weights
+from stages.core.config.attacks import Attack
+from stages.core.errors import ConfigError
+from stages.core.files import atomic, write_json
+from stages.core.job.progress import log_line
+from stages.core.job.stage import one_line_errors
+
+PLAIN = Path(__file__).with_name("plain")
+BLOCKS_A_STAGE = 2
+NAMES = {
+    r"^backbone\.stem\.0\.": "conv1.",
+    r"^backbone\.stem\.1\.": "bn1.",
+    r"^backbone\.stem\.weight$": "conv1.weight",
+    r"^backbone\.bn\.": "bn.",
+    r"^backbone\.": "",
+    r"^head\.": "linear.",
+    r"^(layer\d\.\d\.shortcut)\.weight$": r"\1.0.weight",
+}
+OFFICIAL, OURS = "autoattack", "autoattack-engine"
+# Of an entry, what a checkpoint and its outcomes do not tell.
+UNKNOWN = ("link", "name", "authors", "venue", "reported")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Write the three files."""
+    cli = argparse.ArgumentParser(prog="python -m stages.weights.export", description=__doc__)
+    cli.add_argument("--checkpoint", type=Path, required=True, help="a checkpoint of ours (safetensors)")
+    cli.add_argument("--attacked", type=Path, nargs="*", default=[], help="manifests of its attacks, for the entry")
+    cli.add_argument("--into", type=Path, required=True, help="the folder to write to")
+    args = cli.parse_args(argv)
+    with one_line_errors():
+        weights, architecture = read_weights(args.checkpoint)
+        if "backbone" not in architecture:
+            raise ConfigError(f"{args.checkpoint} came from elsewhere; its own file is what others can read")
+        args.into.mkdir(parents=True, exist_ok=True)
+        with atomic(args.into / "model.pt") as temporary:
+            torch.save(renamed(weights), temporary)
+        script = (PLAIN / f"{architecture['backbone']}.py").read_text(encoding="utf-8")
+        with atomic(args.into / "score.py") as temporary:
+            temporary.write_text(script, encoding="utf-8")
+        found = entry(architecture, [json.loads(path.read_text(encoding="utf-8")) for path in args.attacked])
+        write_json(args.into / "entry.json", found)
+        missing = ", ".join(key for key, value in found.items() if value is None)
+        log_line(f"export: {args.into}: model.pt, score.py, entry.json (to be filled in by you: {missing})")
+
+
+def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our tensors under the literature's names, mean and std among them."""
+    return {_renamed(name): value for name, value in weights.items()}
+
+
+def _renamed(name: str) -> str:
+    if block := re.match(r"^backbone\.blocks\.(\d+)\.(.*)$", name):
+        stage, place = divmod(int(block[1]), BLOCKS_A_STAGE)
+        name = f"layer{stage + 1}.{place}.{block[2]}"
+    for pattern, theirs in NAMES.items():
+        name = re.sub(pattern, theirs, name)
+    return name
+
+
+def entry(architecture: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """RobustBench's fields; accuracies in % of the largest set of images, and None for what is not known."""
+    measured = [
+        (Attack.revived(settings), manifest["facts"]["attacks"][name])
+        for manifest in manifests
+        for name, settings in manifest["settings"]["attacks"].items()
+        if name in manifest["facts"]["attacks"]
+    ]
+    clean = max((facts for attack, facts in measured if attack.kind == "clean"), key=_images, default=None)
+    ensembles = [(attack, facts) for attack, facts in measured if attack.kind in (OFFICIAL, OURS)]
+    dear, result = max(ensembles, key=lambda pair: (_images(pair[1]), pair[0].kind == OFFICIAL), default=(None, None))
+    test = next((manifest["inputs"]["test"]["path"] for manifest in manifests), None)
+    return {
+        **dict.fromkeys(UNKNOWN),
+        "additional_data": False,
+        "number_forward_passes": 1,
+        "dataset": None if test is None else Path(test).parent.name.rpartition("-")[0],
+        "architecture": f"{architecture['backbone']}, width {architecture['width']}",
+        "eps": None if dear is None else _radius(dear),
+        "clean_acc": None if clean is None else f"{100 * clean['clean_accuracy']:.2f}",
+        "autoattack_acc": None if result is None else f"{100 * result['robust_accuracy']:.2f}",
+        "footnote": None if dear is None or result is None else f"{dear.kind} on {result['n']} test images",
+        "unreliable": None,
+    }
+
+
+def _images(facts: dict[str, Any]) -> int:
+    return int(facts["n"])
+
+
+def _radius(attack: Attack) -> str:
+    return f"{attack.epsilon * 255:.4g}/255" if attack.norm == "linf" else f"{attack.epsilon:g}"
+
+
+if __name__ == "__main__":
+    main()
