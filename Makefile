@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,9 @@ status: env ## list what of CONFIG is done, failed, started or missing
 
 accept: env ## take CONFIG's finished runs as valid under the present code
 	@$(IN_ENV) python -m workflow.commands.accept $(CONFIGFILE)
+
+evaluate: env ## attack the weights CHECKPOINT on DATASET: [ARCHITECTURE=…] [EPSILON=8/255] [IMAGES=1000] [NAME=…] (docs/checkpoints.md)
+	@$(IN_ENV) python -m workflow.commands.evaluate --checkpoint "$(CHECKPOINT)" --dataset "$(DATASET)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(if $(EPSILON),--epsilon $(EPSILON)) $(if $(IMAGES),--images $(IMAGES)) $(if $(NAME),--name $(NAME)) -- --cores $(CORES)
 
 export: env ## write RUN (digits/vanilla-…/seed0, a folder of results/train/) for others: plain weights, a script, a RobustBench entry
 	@$(IN_ENV) python -m stages.weights.export --checkpoint results/train/$(RUN)/model.safetensors --attacked $(wildcard results/attack/$(RUN)/*.json) --into results/export/$(RUN)

@@ -5,20 +5,18 @@ plain PyTorch that loads and scores it, `entry.json` an entry of RobustBench's m
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from stages.core.artifacts import read_weights
-from stages.core.config.attacks import Attack
 from stages.core.errors import ConfigError
 from stages.core.files import atomic, write_json
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
+from stages.weights.entry import entry, read, unfilled
 
 PLAIN = Path(__file__).with_name("plain")
 BLOCKS_A_STAGE = 2
@@ -31,9 +29,6 @@ NAMES = {
     r"^head\.": "linear.",
     r"^(layer\d\.\d\.shortcut)\.weight$": r"\1.0.weight",
 }
-OFFICIAL, OURS = "autoattack", "autoattack-engine"
-# Of an entry, what a checkpoint and its outcomes do not tell.
-UNKNOWN = ("link", "name", "authors", "venue", "reported")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,10 +48,10 @@ def main(argv: list[str] | None = None) -> None:
         script = (PLAIN / f"{architecture['backbone']}.py").read_text(encoding="utf-8")
         with atomic(args.into / "score.py") as temporary:
             temporary.write_text(script, encoding="utf-8")
-        found = entry(architecture, [json.loads(path.read_text(encoding="utf-8")) for path in args.attacked])
+        known = f"{architecture['backbone']}, width {architecture['width']}"
+        found = {**entry(known, [read(path) for path in args.attacked]), "additional_data": False}
         write_json(args.into / "entry.json", found)
-        missing = ", ".join(key for key, value in found.items() if value is None)
-        log_line(f"export: {args.into}: model.pt, score.py, entry.json (to be filled in by you: {missing})")
+        log_line(f"export: {args.into}: model.pt, score.py, entry.json (to be filled in by you: {unfilled(found)})")
 
 
 def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -71,40 +66,6 @@ def _renamed(name: str) -> str:
     for pattern, theirs in NAMES.items():
         name = re.sub(pattern, theirs, name)
     return name
-
-
-def entry(architecture: dict[str, Any], manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    """RobustBench's fields; accuracies in % of the largest set of images, and None for what is not known."""
-    measured = [
-        (Attack.revived(settings), manifest["facts"]["attacks"][name])
-        for manifest in manifests
-        for name, settings in manifest["settings"]["attacks"].items()
-        if name in manifest["facts"]["attacks"]
-    ]
-    clean = max((facts for attack, facts in measured if attack.kind == "clean"), key=_images, default=None)
-    ensembles = [(attack, facts) for attack, facts in measured if attack.kind in (OFFICIAL, OURS)]
-    dear, result = max(ensembles, key=lambda pair: (_images(pair[1]), pair[0].kind == OFFICIAL), default=(None, None))
-    test = next((manifest["inputs"]["test"]["path"] for manifest in manifests), None)
-    return {
-        **dict.fromkeys(UNKNOWN),
-        "additional_data": False,
-        "number_forward_passes": 1,
-        "dataset": None if test is None else Path(test).parent.name.rpartition("-")[0],
-        "architecture": f"{architecture['backbone']}, width {architecture['width']}",
-        "eps": None if dear is None else _radius(dear),
-        "clean_acc": None if clean is None else f"{100 * clean['clean_accuracy']:.2f}",
-        "autoattack_acc": None if result is None else f"{100 * result['robust_accuracy']:.2f}",
-        "footnote": None if dear is None or result is None else f"{dear.kind} on {result['n']} test images",
-        "unreliable": None,
-    }
-
-
-def _images(facts: dict[str, Any]) -> int:
-    return int(facts["n"])
-
-
-def _radius(attack: Attack) -> str:
-    return f"{attack.epsilon * 255:.4g}/255" if attack.norm == "linf" else f"{attack.epsilon:g}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from workflow.planning.reading import read_yaml
 MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
 
 
-def _on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A config file, merged over the one that its `base` names."""
     if path.resolve() in above:
         raise ConfigError(f"{path}: `base` leads back to it; name another file, or leave base out")
     content = read_yaml(path)
@@ -27,7 +28,7 @@ def _on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         return content
     if not isinstance(base, str):
         raise ConfigError(f"{path}: base: the name of a file beside it is needed (given: {shortened(base)})")
-    return merge(_on_its_base(path.parent / base, (*above, path.resolve())), content)
+    return merge(read_on_its_base(path.parent / base, (*above, path.resolve())), content)
 
 
 def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, Any] | None = None) -> Experiment:
@@ -40,7 +41,7 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     own: dict[str, Any] = {}
     overlays: list[tuple[str, dict[str, Any]]] = []
     for path in files:
-        content = _on_its_base(path)
+        content = read_on_its_base(path)
         if "experiment" in content:
             own, overlays = content, []
         else:

@@ -16,6 +16,7 @@ from stages.core.images.pixels import to_unit
 from stages.core.models import BACKBONES, Classifier
 from stages.core.models.architectures import Outside, build
 from stages.weights import export
+from stages.weights.entry import entry
 from stages.weights.matching import recognize
 from stages.weights.reading import read_state
 from tests.unit.drawing import labelled_images, seeded, weights_from
@@ -107,10 +108,10 @@ def test_an_entry_holds_what_is_known_and_names_the_rest() -> None:
         attacked(clean=({"kind": "clean"}, 10_000, 0.85), few=({"kind": "clean"}, 100, 0.5)),
         attacked(aa=(aa, 1000, 0.45), engine=(engine, 1000, 0.44), some=(aa, 100, 0.9)),
     ]
-    found = export.entry({"backbone": "resnet18", "width": 64}, manifests)
+    found = entry("resnet18, width 64", manifests)
     assert found == {
         **dict.fromkeys(("link", "name", "authors", "venue", "reported", "unreliable")),
-        "additional_data": False,
+        "additional_data": None,
         "number_forward_passes": 1,
         "dataset": "cifar10-jpeg",
         "architecture": "resnet18, width 64",
@@ -119,7 +120,7 @@ def test_an_entry_holds_what_is_known_and_names_the_rest() -> None:
         "autoattack_acc": "45.00",
         "footnote": "autoattack on 1000 test images",
     }
-    bare = export.entry({"backbone": "resnet18", "width": 64}, [])
+    bare = entry("resnet18, width 64", [])
     assert (bare["clean_acc"], bare["autoattack_acc"], bare["eps"], bare["dataset"]) == (None, None, None, None)
     json.dumps(found)
 
