@@ -1,5 +1,6 @@
 """`python -m stages.weights`: a checkpoint from elsewhere, recognized and checked, as one of ours."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ from torch import nn
 from stages.core.artifacts import ImageSet, read_images, write_weights
 from stages.core.config.checkpoint import WeightsSettings
 from stages.core.device import prepare
+from stages.core.errors import ConfigError
+from stages.core.files import sha256_file
 from stages.core.images.pixels import to_unit
 from stages.core.images.subset import measured_images
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
-from stages.core.models.architectures import Outside, build
+from stages.core.models.architectures import Outside, build, is_own_code
 from stages.weights.checks import Sample, check_outputs, choose
-from stages.weights.matching import recognize
+from stages.weights.matching import differences, recognize, shapes
 from stages.weights.reading import Found, read_state
 
 EXAMPLE = r"""\
@@ -44,38 +47,62 @@ def main(argv: list[str] | None = None) -> None:
         )
         with recorded(job) as facts:
             test, found = read_images(args.test), read_state(args.file, settings.weights)
-            model, described = classifier(found, settings, sample(test, settings, device), len(test.classes), facts)
+            images = sample(test, settings.images, device)
+            whole = sample(test, None, device)
+            model, described = classifier(found, settings, images, whole, len(test.classes), facts)
             write_weights(args.checkpoint, model.state_dict(), described)
             say(facts)
 
 
-def sample(test: ImageSet, settings: WeightsSettings, device: torch.device) -> Sample:
-    """The test images that the checks are made on."""
-    chosen = measured_images(test.labels, settings.images, "stratified")
+def sample(test: ImageSet, count: int | None, device: torch.device) -> Sample:
+    """So many of the test images, classes in proportion; or all."""
+    chosen = measured_images(test.labels, count, "stratified")
     return Sample(to_unit(test.images[chosen].to(device)), test.labels[chosen].to(device))
 
 
 def classifier(
-    found: Found, settings: WeightsSettings, images: Sample, classes: int, facts: dict[str, Any]
+    found: Found, settings: WeightsSettings, images: Sample, whole: Sample, classes: int, facts: dict[str, Any]
 ) -> tuple[Outside, dict[str, Any]]:
     """The checked model of a file's weights, and what its checkpoint's header says of it; `facts` are filled in."""
-    fit = recognize(found.tensors, settings.architecture, classes)
-    used = {name: value for name, value in found.tensors.items() if name not in fit.unused}
-    networks = {name: _loaded(build(name, classes, fit.width), used, images) for name in fit.architectures}
+    networks, header = candidates(found, settings, classes, facts)
+    for network in networks.values():
+        network.to(images.images.device).eval().requires_grad_(False)
     mean, std = (found.mean, found.std) if settings.mean is None else (settings.mean, settings.std)
-    name, statistics, told = choose(networks, images, None if mean is None or std is None else (mean, std))
+    name, statistics, told = choose(networks, images, None if mean is None or std is None else (mean, std), whole)
     model = Outside(networks[name], *statistics).to(images.images.device).eval()
-    described = {"architecture": name, "classes": classes, "width": fit.width}
-    facts.update(**described, mean=list(statistics[0]), std=list(statistics[1]), **told)
-    facts.update(taken=found.key, others=list(found.others), unused=len(fit.unused))
+    facts.update(
+        architecture=name, classes=classes, **header, mean=list(statistics[0]), std=list(statistics[1]), **told
+    )
+    facts.update(taken=found.key, others=list(found.others))
     facts.update(check_outputs(model, images, classes))
-    return model, described
+    return model, {"architecture": name, "classes": classes, **header}
 
 
-def _loaded(network: nn.Module, tensors: dict[str, torch.Tensor], images: Sample) -> nn.Module:
-    """The network with these weights, on the images' device, in eval mode."""
-    network.load_state_dict(tensors, strict=False)  # batch norm's counters may lack; all else was compared
-    return network.to(images.images.device).eval().requires_grad_(False)
+def candidates(
+    found: Found, settings: WeightsSettings, classes: int, facts: dict[str, Any]
+) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+    """Networks with the file's weights, by their architectures, and what a header says of them all besides."""
+    named = settings.architecture
+    if named is not None and is_own_code(named):
+        code = sha256_file(Path(named.partition(":")[0]))
+        return {named: own(build(named, classes, code=code), found)}, {"code": code}
+    fit = recognize(found.tensors, named, classes)
+    used = {name: value for name, value in found.tensors.items() if name not in fit.unused}
+    facts.update(unused=len(fit.unused))
+    networks = {name: build(name, classes, fit.width) for name in fit.architectures}
+    for network in networks.values():
+        network.load_state_dict(used, strict=False)  # batch norm's counters may lack; all else was compared
+    return networks, {"width": fit.width}
+
+
+def own(network: nn.Module, found: Found) -> nn.Module:
+    """A net of the user's code with the file's weights: under the file's own names, or without wrappers' names."""
+    for state in (found.raw, found.tensors):
+        with contextlib.suppress(RuntimeError):
+            network.load_state_dict(state)
+            return network
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    raise ConfigError(f"the weights do not fit your code, which {differences(shapes(found.tensors), wanted)}")
 
 
 def say(facts: dict[str, Any]) -> None:
@@ -90,7 +117,7 @@ def say(facts: dict[str, Any]) -> None:
         if "ema" in key.lower()
     ]
     if close := facts["not_told_apart"]:
-        warnings.append(f"not told apart on these images: {', '.join(close)}; write what you know of it")
+        warnings.append(f"as many images or more are right with {', '.join(close)} statistics")
     for warning in warnings:
         log_line(f"weights: warning: {warning}")
 

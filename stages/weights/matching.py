@@ -33,10 +33,9 @@ def recognize(tensors: Mapping[str, Tensor], asked: str | None, classes: int) ->
     """The architecture whose parameters have these names and shapes, among those that go by the name `asked`, or all.
 
     ConfigError where none fits, with the closest and the tensors in which it differs, and where the last layer is not
-    of so many classes.
+    of so many classes. Code of the user's is another matter (`stages.weights.own`).
     """
-    _require_classes(tensors, classes)
-    there = {name: tuple(value.shape) for name, value in tensors.items()}
+    there = shapes(tensors)
     width = next((shape[0] for shape in there.values() if len(shape) == 4), 64)
     closest: tuple[float, str, Shapes] | None = None
     for name in _candidates(asked):
@@ -49,6 +48,7 @@ def recognize(tensors: Mapping[str, Tensor], asked: str | None, classes: int) ->
         shared = len(wanted.items() & there.items()) / len(wanted.keys() | there.keys())
         if closest is None or shared > closest[0]:
             closest = shared, name, wanted
+    _require_classes(tensors, classes)
     assert closest is not None
     raise ConfigError(_differs(there, closest[1], closest[2], asked))
 
@@ -95,8 +95,19 @@ def _require_classes(tensors: Mapping[str, Tensor], classes: int) -> None:
         )
 
 
+def shapes(tensors: Mapping[str, Tensor]) -> Shapes:
+    """Of each tensor."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
 def _differs(there: Shapes, name: str, wanted: Shapes, asked: str | None) -> str:
-    """The closest architecture, and what of it is missing, unexpected or of another shape."""
+    """The closest architecture, and how it differs."""
+    said = f"architecture {asked} does not fit" if asked else "no architecture fits"
+    return f"{said}; the closest, {name}, {differences(there, wanted)}; for your own write FILE.py:FUNCTION"
+
+
+def differences(there: Shapes, wanted: Shapes) -> str:
+    """What of a net the tensors lack, have besides, or have of another shape, the first few of each."""
     wanted = _without_counters(wanted)
     missing = [key for key in wanted if key not in there]
     unexpected = [key for key in there if key not in wanted and not key.endswith(COUNTER)]
@@ -106,5 +117,4 @@ def _differs(there: Shapes, name: str, wanted: Shapes, asked: str | None) -> str
         for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", other))
         if keys
     ]
-    said = f"architecture {asked} does not fit" if asked else "no architecture fits"
-    return f"{said}; the closest, {name}, differs ({'; '.join(parts)}); for your own write FILE.py:FUNCTION"
+    return f"differs ({'; '.join(parts)})"

@@ -1,13 +1,11 @@
 """The tensors of a file that nobody here wrote: nothing in it is executed, whatever it holds."""
 
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -18,16 +16,18 @@ USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network", "class
 PREFIXES = ("module.", "model.", "_orig_mod.", "net.", "network.", "encoder.")
 QUERY = "encoder_q."  # MoCo's own checkpoints hold the key encoder and the queue beside it
 MEANS, DEVIATIONS = ("mean", "mu"), ("std", "sigma")
+COUNTERS = ("n_averaged",)  # of torch.optim.swa_utils.AveragedModel, beside the net's own names
 START = 512  # bytes that tell a file that is none
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file's state_dict without prefixes, and what is to be said of it.
+    """A file's state_dict as it stands there and without prefixes, and what is to be said of it.
 
     key: where it stands in the file; others: keys of further ones; mean, std: a normalization that stands beside it.
     """
 
+    raw: dict[str, Tensor]
     tensors: dict[str, Tensor]
     key: str
     others: tuple[str, ...]
@@ -47,7 +47,9 @@ def read_state(path: Path, wanted: str | None = None) -> Found:
         raise ConfigError(f"weights '{wanted}': {path} has {_listed(states)}; write one of them")
     key = wanted if wanted is not None else _usual(states, path)
     tensors, mean, std = _stripped(states[key])
-    return Found(tensors, key, tuple(other for other in states if other != key), mean, std)
+    if mean is not None and max(mean) > 1:
+        raise ConfigError(f"{path}: its normalization, mean {list(mean)}, is of pixels up to 255; write mean and std")
+    return Found(states[key], tensors, key, tuple(other for other in states if other != key), mean, std)
 
 
 def _content(path: Path) -> Any:
@@ -64,14 +66,12 @@ def _content(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"asks to run {asked[1]}" if asked else "asks to run code"
-        raise ArtifactError(
-            f"{path}: {what}, which loading weights never does; save the state_dict alone, by torch.save("
-            "model.state_dict(), …)"
-        ) from error
-    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # whatever goes wrong inside a reader, the bytes are to blame
+        if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ArtifactError(
+                f"{path}: asks to run {asked[1]}, which loading weights never does; save the state_dict alone, by"
+                " torch.save(model.state_dict(), …)"
+            ) from error
         reason = str(error).strip().partition("\n")[0]
         raise ArtifactError(f"{path}: no readable weights ({reason}); get the file again") from error
 
@@ -106,14 +106,16 @@ def _listed(states: Mapping[str, Any]) -> str:
 def _stripped(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], tuple[float, ...] | None, tuple[float, ...] | None]:
     """A state_dict without what wraps the network's own names, and the normalization that a wrapper held."""
     statistics = {name: value for name, value in state.items() if _is_statistic(name, value)}
-    own = {name: value for name, value in state.items() if name not in statistics}
+    own = {name: value for name, value in state.items() if name not in statistics and name not in COUNTERS}
     while prefix := _prefix(own):
         own = {name.removeprefix(prefix): value for name, value in own.items() if name.startswith(prefix)}
     mean, std = (
-        next((tuple(value.flatten().tolist()) for name, value in statistics.items() if _last(name) in names), None)
+        {tuple(value.flatten().tolist()) for name, value in statistics.items() if _last(name) in names}
         for names in (MEANS, DEVIATIONS)
     )
-    return own, mean, std
+    if len(mean) == len(std) == 1:  # of several that differ none is taken
+        return own, mean.pop(), std.pop()
+    return own, None, None
 
 
 def _is_statistic(name: str, value: Tensor) -> bool:

@@ -20,6 +20,7 @@ from workflow.generate.conda import pins
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS: dict[str, list[str]] = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 CITATION: dict[str, Any] = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+OPTIONAL = {"timm"}  # imported where a config names one of its nets
 KEPT = ("results/train/a/model.safetensors", "downloads/a.tar.gz", ".venv/bin/python", "logs/a.log", "stages/core/a.py")
 REMOVED = (
     "stages/core/__pycache__/a.pyc",
@@ -34,7 +35,7 @@ REMOVED = (
 def recipe(target: str) -> str:
     """The commands of a target, one a line, as the shell sees them."""
     (body,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return re.sub(r"\t@\$\(RUN\) | && \$\(RUN\) ", "\n", body)
+    return re.sub(r"\t@\$\(IN_ENV\) | && \$\(IN_ENV\) ", "\n", body)
 
 
 def named(requirements: list[str]) -> dict[str, Requirement]:
@@ -79,7 +80,7 @@ def test_what_stages_imports_is_required_and_nothing_else() -> None:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     modules += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    outside = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"stages"}
+    outside = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - {"stages", *OPTIONAL}
     known = packages_distributions()
     assert named(GROUPS[""]).keys() == {canonicalize_name(known[module][0]) for module in outside}
 

@@ -45,6 +45,19 @@ def test_a_name_holds_the_files_content_and_not_its_place(plan_of: Callable[...,
     assert list(plan_of(STANZA.format(file=moved)).weights) != [name]
 
 
+def test_a_name_holds_the_content_of_the_users_code(plan_of: Callable[..., Plan], file: Path) -> None:
+    code = file.with_name("net.py")
+    code.write_text("def net(): ...")
+    stanza = STANZA.format(file=f"{file}, architecture: '{code}:net'")
+    (weights,) = plan_of(stanza).weights.values()
+    assert weights.inputs["code"] == str(code)
+    code.write_text("def net(): pass")
+    assert list(plan_of(stanza).weights) != [weights.key]
+    code.unlink()
+    with pytest.raises(ConfigError, match=r"checkpoints\.mine\.architecture: .*net\.py cannot be read"):
+        plan_of(stanza)
+
+
 @pytest.mark.parametrize(
     ("overlay", "said"),
     [
@@ -100,7 +113,7 @@ def test_the_tutorial_does_what_it_says(project: Project) -> None:
     (project.root / "train_mine.py").write_text(script)
     done = project.command("python", "train_mine.py")
     assert done.returncode == 0, done.stdout
-    small = "datasets: {digits: {data: {image_size: null}}}\n"  # 8x8, as the page's script trains on
+    small = "datasets: {digits: {data: {image_size: null, test_images: null}}}\n"  # as the page's
     done = project.snakemake(overlay=stanza.replace("mixup, ", "") + small)
     assert done.returncode == 0, done.stdout
     table = pd.read_csv(project.only("tables/tiny/overlay-*/table1.csv"))

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from stages.core.artifacts import read_weights
+from stages.core.artifacts import read_images
 from stages.core.errors import ConfigError
+from stages.core.images.pixels import to_unit
 from tests.conftest import ROOT, TINY, Project
 from workflow.commands.evaluate import command_line, experiment, stanza
 from workflow.planning.load import load_experiment
@@ -55,9 +56,17 @@ def test_what_is_given_stands_in_the_experiment_and_plans(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_one_command_ends_in_a_table_outcomes_and_an_entry(project: Project) -> None:
-    weights, _ = read_weights(project.only("train/digits/vanilla-*/seed0/model.safetensors"))
-    torch.save({"state_dict": weights}, project.root / "my.pt")
+    """Of a linear classifier, fitted by least squares, whose code is the user's own."""
+    (project.root / "net.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 10))\n"
+    )
+    train = read_images(project.only("data/digits-*/train.safetensors"))
+    pixels = to_unit(train.images).flatten(1)
+    kernel = pixels @ pixels.T + 10 * torch.eye(len(pixels))
+    weight = (pixels.T @ torch.linalg.solve(kernel, torch.nn.functional.one_hot(train.labels, 10) - 0.1)).T
+    torch.save({"1.weight": 30 * weight, "1.bias": torch.zeros(10)}, project.root / "my.pt")
     words = ["--checkpoint", "my.pt", "--dataset", "tiny.yaml", "--epsilon", "0.1", "--images", "6"]
+    words += ["--architecture", "net.py:net", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
     done = project.command("python", "-m", "workflow.commands.evaluate", *words, "--", "--cores", "2")
     assert done.returncode == 0, done.stdout
     folder = project.root / "results/evaluate/my"
@@ -67,9 +76,10 @@ def test_one_command_ends_in_a_table_outcomes_and_an_entry(project: Project) -> 
     outcomes = pq.read_table(folder / "outcomes.parquet").to_pandas()
     assert outcomes.groupby("attack").size().tolist().count(6) == 4
     entry = json.loads((folder / "entry.json").read_text())
-    assert (entry["dataset"], entry["architecture"], entry["eps"]) == ("digits", "ours:resnet18", "25.5/255")
+    assert (entry["dataset"], entry["architecture"], entry["eps"]) == ("digits", "net.py:net", "25.5/255")
     clean = table[table["column"] == "Clean"]["accuracy"].item()
     assert float(entry["clean_acc"]) == pytest.approx(clean, abs=0.01)
+    assert clean > 50
     again = project.command("python", "-m", "workflow.commands.evaluate", *words, "--", "--cores", "2")
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout

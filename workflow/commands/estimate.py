@@ -158,7 +158,8 @@ class Estimator:
             return _ours(model.backbone, model.width)
         try:
             facts = json.loads((self.root / attacked.file("manifest")).read_text(encoding="utf-8"))["facts"]
-            return {key: facts[key] for key in ("architecture", "classes", "width")}
+            told = ("architecture", "classes", "width", "code")
+            return {"architecture": facts["architecture"], **{key: facts[key] for key in told if key in facts}}
         except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError(
                 f"{attacked.inputs['file']}: which net it holds is known once it is read; run `snakemake --until"

@@ -139,19 +139,21 @@ class Planner:
         """The job that reads a checkpoint from elsewhere; its name holds the file's content, not its place."""
         given = self.experiment.checkpoints[name]
         file = Path(os.path.expandvars(given.file)).expanduser()
-        try:
-            content = sha256_file(file)
-        except OSError as error:
-            raise ConfigError(f"checkpoints.{name}.file: {given.file} cannot be read ({error.strerror})") from error
+        content = _content(str(file), f"checkpoints.{name}.file")
+        identity = [content]
+        inputs = {"file": str(file)}
+        if (code := (given.architecture or "").partition(":")[0]).endswith(".py"):
+            identity.append(_content(code, f"checkpoints.{name}.architecture"))
+            inputs["code"] = code
         data = self.data(given.dataset)
         settings = WeightsSettings(**given.model_dump(include=set(WeightsSettings.model_fields)))
-        folder = _run_name(name, [], digest([data.key, content, settings.identity()]))
+        folder = _run_name(name, [], digest([data.key, *identity, settings.identity()]))
         job = ClassifierJob(
             WEIGHTS,
             f"{given.dataset}/{folder}/seed0",
             canonical_json(settings.model_dump(mode="json")),
             _chain(data.code, code_of(WEIGHTS.modules)),
-            {"file": str(file), "test": data.file("test")},
+            {**inputs, "test": data.file("test")},
             name=folder,
         )
         return self.plan.weights.setdefault(job.key, job)
@@ -246,6 +248,14 @@ class Planner:
                     check_attack(attack, have)
                 except ValueError as error:
                     raise ConfigError(f"datasets.{dataset} under {attack.kind}: {error}") from error
+
+
+def _content(file: str, key: str) -> str:
+    """The SHA-256 of a file that a config names."""
+    try:
+        return sha256_file(Path(file))
+    except OSError as error:
+        raise ConfigError(f"{key}: {file} cannot be read ({error.strerror})") from error
 
 
 def _run_name(method: str, differences: list[str], identity: str) -> str:

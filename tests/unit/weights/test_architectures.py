@@ -10,7 +10,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from stages.core.errors import ConfigError
+from stages.core.errors import ArtifactError, ConfigError
+from stages.core.files import sha256_file
 from stages.core.models.architectures import LITERATURE, alike, build, families
 from stages.core.models.architectures.cifar_resnet import Basic, Bottleneck, CifarResNet, PreActivated, RawPreActivated
 from stages.core.models.architectures.wide_resnet import WideResNet
@@ -139,6 +140,7 @@ def test_every_name_of_a_family_can_be_built() -> None:
     ("name", "said"),
     [
         ("resnet18", "unknown; write a family"),
+        ("ours:resnet19", "unknown; write a family"),
         ("torchvision:resnet19", "torchvision has no model 'resnet19'"),
         ("timm:resnet18", "needs timm|has no model"),
         ("nowhere.py:net", "no such Python file"),
@@ -157,5 +159,16 @@ def test_code_of_the_user_s_is_run_and_must_return_a_module(tmp_path: Path) -> N
     assert isinstance(build(f"{file}:net", 2), nn.Linear)
     with pytest.raises(ConfigError, match=r"returned str; return a torch\.nn\.Module"):
         build(f"{file}:text", 2)
-    with pytest.raises(ConfigError, match="no function of this name"):
+    with pytest.raises(ConfigError, match=r"mine\.py:other fails: AttributeError: "):
         build(f"{file}:other", 2)
+
+
+def test_code_of_the_user_s_imports_what_lies_beside_it_and_is_held_to_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "beside_mine.py").write_text("SIZE = 3\n")
+    file = tmp_path / "mine.py"
+    file.write_text("import torch\nfrom beside_mine import SIZE\ndef net():\n    return torch.nn.Linear(SIZE, 2)\n")
+    code = sha256_file(file)
+    assert isinstance(build(f"{file}:net", 2, code=code), nn.Linear)
+    file.write_text(file.read_text() + "# changed\n")
+    with pytest.raises(ArtifactError, match="is not the file that the weights were read with"):
+        build(f"{file}:net", 2, code=code)

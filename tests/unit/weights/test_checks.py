@@ -8,16 +8,16 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
-from stages.weights.checks import NORMALIZATIONS, Sample, check_outputs, choose, mcnemar
+from stages.weights.checks import NORMALIZATIONS, Sample, _require_order, check_outputs, choose, mcnemar
 from tests.unit.drawing import seeded, weights_from
 
 CLASSES, COUNT = 10, 300
 
 
-def sample() -> Sample:
+def sample(count: int = COUNT) -> Sample:
     """Gray images, each class of its own brightness."""
-    labels = torch.arange(COUNT) % CLASSES
-    gray = (labels + 0.5) / CLASSES + 0.02 * torch.randn(COUNT, generator=seeded(0))
+    labels = torch.arange(count) % CLASSES
+    gray = (labels + 0.5) / CLASSES + 0.02 * torch.randn(count, generator=seeded(0))
     return Sample(gray.view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous(), labels)
 
 
@@ -39,7 +39,7 @@ PLAIN = NORMALIZATIONS["none"]
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_a_normalization_is_found(name: str) -> None:
-    _, statistics, facts = choose({"net": Brightness(*NORMALIZATIONS[name])}, sample(), None)
+    _, statistics, facts = choose({"net": Brightness(*NORMALIZATIONS[name])}, sample(), None, sample(4000))
     assert statistics == NORMALIZATIONS[name]
     assert facts["normalization"] == name
     assert facts["hypotheses"][f"net {name}"] > 0.9
@@ -49,16 +49,16 @@ def test_a_normalization_is_found(name: str) -> None:
 def test_a_wrong_normalization_stops_and_says_which(name: str) -> None:
     net = {"net": Brightness(*NORMALIZATIONS["ImageNet's"])}
     if name == "ImageNet's":
-        assert choose(net, sample(), NORMALIZATIONS[name])[1:2] == (NORMALIZATIONS[name],)
+        assert choose(net, sample(), NORMALIZATIONS[name], sample())[1] == NORMALIZATIONS[name]
         return
-    with pytest.raises(ConfigError, match=r"are right, and .* of 300 images are right with ImageNet's statistics, McN"):
-        choose(net, sample(), NORMALIZATIONS[name])
+    with pytest.raises(ConfigError, match=r"of 300 images are right, and .* with ImageNet's statistics, McNemar p"):
+        choose(net, sample(), NORMALIZATIONS[name], sample())
 
 
 def test_what_does_not_differ_significantly_is_a_warning() -> None:
     mean, std = NORMALIZATIONS["ImageNet's"]
     near = tuple(value + 0.012 for value in mean), std
-    _, statistics, facts = choose({"net": Brightness(mean, std)}, sample(), near)
+    _, statistics, facts = choose({"net": Brightness(mean, std)}, sample(), near, sample())
     assert statistics == near
     assert "net ImageNet's" in facts["not_told_apart"]
 
@@ -70,7 +70,19 @@ def test_of_two_nets_with_the_same_weights_the_one_that_is_right_is_taken() -> N
 
     for right in ("first", "second"):
         nets = {name: (Brightness if name == right else Turned)(*PLAIN) for name in ("first", "second")}
-        assert choose(nets, sample(), PLAIN)[0] == right
+        assert choose(nets, sample(), PLAIN, sample())[0] == right
+
+
+def test_what_all_test_images_do_not_tell_is_asked() -> None:
+    class Relative(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            whitened = (images - images.mean()) / images.std()
+            return Brightness(*PLAIN)(whitened * 0.28 + 0.5)
+
+    with pytest.raises(
+        ConfigError, match=r"on 4000 images net with .* statistics, .* are not told apart; write mean and"
+    ):
+        choose({"net": Relative()}, sample(), None, sample(4000))
 
 
 class Wrapped(nn.Module):
@@ -96,8 +108,12 @@ MISTAKES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "batch": (of_batch, "hang on the batch"),
     "NaN": (lambda logits: logits / 0 * 0, "not finite"),
     "order": (lambda logits: logits.roll(3, dims=1), "another order than the data set's"),
-    "shape": (lambda logits: logits[:, :9], r"returns \(300, 9\)"),
-    "features": (lambda logits: logits.unsqueeze(2), r"returns \(300, 10, 1\)"),
+    "shape": (lambda logits: logits[:, :9], "returns 9 logits an image, and the data set has 10"),
+    "features": (lambda logits: logits.unsqueeze(2), r"returns \(100, 10, 1\) for 100 images"),
+    "tuple": (lambda logits: (logits, logits), "returns tuple for 100 images"),  # type: ignore[dict-item, return-value]
+    "size": (lambda logits: logits @ torch.zeros(3, 3), r"fails on images \(100, 3, 4, 4\) \(RuntimeError: "),
+    "chance": (lambda logits: torch.ones_like(logits), "no more than by chance"),
+    "two swapped": (lambda logits: logits[:, [1, 0, *range(2, 10)]], "another order than the data set's"),
 }
 
 
@@ -123,11 +139,15 @@ def test_honest_logits_pass_whatever_their_scale(scale: float, shift: float) -> 
     assert facts["accuracy"] > 0.9
 
 
-def test_an_untrained_net_passes_for_its_order_is_no_other() -> None:
-    logits = torch.randn(COUNT, CLASSES, generator=seeded(1))
-    model = Wrapped(lambda given: logits[: len(given)] if len(given) > 1 else logits[:1])
-    model.forward = lambda images: (images.mean(dim=(1, 2, 3)).unsqueeze(1) * 1e3).sin() * torch.arange(1.0, 11)  # type: ignore[method-assign]
-    assert check_outputs(model, sample(), CLASSES)["accuracy"] < 0.4
+@pytest.mark.parametrize("accuracy", [0.2, 0.3, 0.6])
+@pytest.mark.parametrize("classes", [10, 100, 1000])
+def test_a_weak_model_s_classes_are_in_no_other_order(classes: int, accuracy: float) -> None:
+    for seed in range(20):
+        generator = seeded(seed)
+        labels = torch.arange(500) % classes
+        guessed = torch.randint(classes, (500,), generator=generator)
+        predicted = torch.where(torch.rand(500, generator=generator) < accuracy, labels, guessed)
+        _require_order(predicted, labels, classes)
 
 
 def test_mcnemar_is_the_exact_binomial_test() -> None:

@@ -75,6 +75,26 @@ def test_a_normalization_beside_the_net_is_taken_out(mean: str, std: str, tmp_pa
     assert found.std == pytest.approx((0.2, 0.4, 0.6))
 
 
+def test_of_several_normalizations_that_differ_none_is_taken(tmp_path: Path) -> None:
+    content = {**prefixed("model."), "a.mean": torch.zeros(3), "a.std": torch.ones(3)}
+    content |= {"b.mean": torch.full((3,), 0.5), "b.std": torch.full((3,), 0.5)}
+    found = read_state(saved(tmp_path / "any.pt", content))
+    assert_is_state(found.tensors)
+    assert (found.mean, found.std) == (None, None)
+
+
+def test_a_normalization_of_pixels_up_to_255_is_refused(tmp_path: Path) -> None:
+    content = {**STATE, "mean": torch.tensor([125.3, 123.0, 113.9]), "std": torch.tensor([63.0, 62.1, 66.7])}
+    with pytest.raises(ConfigError, match="is of pixels up to 255; write mean and std"):
+        read_state(saved(tmp_path / "any.pt", content))
+
+
+def test_an_averaged_model_s_counter_is_no_tensor_of_the_net(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(net())
+    found = read_state(saved(tmp_path / "any.pt", averaged.state_dict()))
+    assert found.tensors.keys() == net().state_dict().keys()
+
+
 def test_a_moving_average_is_offered_and_taken_where_it_is_asked_for(tmp_path: Path) -> None:
     averaged = {name: value + 1 for name, value in STATE.items()}
     path = saved(tmp_path / "any.pt", {"model_state_dict": STATE, "ema_model": {"module": averaged}})
@@ -127,6 +147,9 @@ def test_a_pickled_model_is_refused_with_the_cure(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 44754497\n", "is a Git LFS pointer"),
         (b"", "no readable weights"),
         (b"PK\x03\x04 cut short", "no readable weights"),
+        (b"404: Not Found", "no readable weights"),
+        (b'{"error": 404}', "no readable weights"),
+        (b"index,label\n0,1\n", "no readable weights"),
     ],
 )
 @pytest.mark.parametrize("ending", ["pt", "safetensors"])

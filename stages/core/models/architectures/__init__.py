@@ -5,6 +5,7 @@ run. A family has several layouts: of ResNet-18 ours, the CIFAR literature's and
 """
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from stages.core.errors import ConfigError
+from stages.core.errors import ArtifactError, ConfigError
+from stages.core.files import sha256_file
 from stages.core.models import BACKBONES
 from stages.core.models.architectures.cifar_resnet import Basic, Bottleneck, CifarResNet, PreActivated, RawPreActivated
 from stages.core.models.architectures.wide_resnet import WideResNet
@@ -82,22 +84,23 @@ def families() -> dict[str, list[str]]:
     return found
 
 
-def build(architecture: str, classes: int, width: int = 64) -> nn.Module:
+def build(architecture: str, classes: int, width: int = 64, code: str | None = None) -> nn.Module:
     """The network of an architecture, untrained; ConfigError for a name that is nobody's.
 
-    width: channels of the first stage, where a layout lets it vary.
+    width: channels of the first stage, where a layout lets it vary. code: SHA-256 of the file that FILE.py:FUNCTION
+    names, as it was when the weights were read; ArtifactError where the file is another today.
     """
     origin, _, rest = architecture.partition(":")
     if architecture in LITERATURE:
         return LITERATURE[architecture](classes, width)
-    if origin == "ours":
+    if origin == "ours" and rest in BACKBONES:
         return Ours(rest, classes, width)
     if origin == "torchvision":
         return _torchvision(rest, classes)
     if origin == "timm":
         return _timm(rest, classes)
     if origin.endswith(".py"):
-        return _own_code(Path(origin), rest)
+        return _own_code(Path(origin), rest, code)
     raise ConfigError(
         f"architecture '{architecture}' is unknown; write a family, torchvision:NAME, timm:NAME or FILE.py:FUNCTION"
     )
@@ -127,17 +130,30 @@ def _timm(name: str, classes: int) -> nn.Module:
         raise ConfigError(f"timm has no model '{name}'; see timm.list_models()") from error
 
 
-def _own_code(path: Path, function: str) -> nn.Module:
-    """What a function in a file of the user's returns; the file is run."""
+def is_own_code(architecture: str | None) -> bool:
+    """Whether an architecture is code of the user's."""
+    return architecture is not None and architecture.partition(":")[0].endswith(".py")
+
+
+def _own_code(path: Path, function: str, code: str | None) -> nn.Module:
+    """What a function in a file of the user's returns; the file is run, with its folder to import from."""
+    named = f"architecture {path}:{function}"
+    if not path.is_file():
+        raise ConfigError(f"{named}: no such Python file")
+    if code is not None and sha256_file(path) != code:
+        raise ArtifactError(f"{path} is not the file that the weights were read with; plan and run again")
     spec = importlib.util.spec_from_file_location("lsp_outside_" + path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"architecture {path}:{function}: no such Python file")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = getattr(module, function, None)
-    if not callable(made):
-        raise ConfigError(f"architecture {path}:{function}: the file has no function of this name")
-    network = made()
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+        network = getattr(module, function)()
+    except Exception as error:  # of code that is not ours
+        raise ConfigError(f"{named} fails: {type(error).__name__}: {error}".partition("\n")[0]) from error
+    finally:
+        sys.path.pop(0)
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"architecture {path}:{function} returned {type(network).__name__}; return a torch.nn.Module")
+        raise ConfigError(f"{named} returned {type(network).__name__}; return a torch.nn.Module")
     return network
