@@ -14,8 +14,9 @@ from stages.core.errors import ConfigError
 from workflow.planning.experiment import remarks
 from workflow.launch.devices import gpu_slots
 from workflow.planning.load import load_experiment
-from workflow.planning.stages import ASSUMPTIONS, ATTACK, COMPARISONS, DATA, EMBED, FIGURE, INDEX, NEIGHBORS
-from workflow.planning.stages import PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.certificates import OTHER
+from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, COMPARISONS, DATA, EMBED, FIGURE, INDEX
+from workflow.planning.stages import NEIGHBORS, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
@@ -42,6 +43,7 @@ include: "workflow/rules/structure.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/attack.smk"
+include: "workflow/rules/certify.smk"
 include: "workflow/rules/tables.smk"
 
 

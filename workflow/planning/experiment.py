@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from stages.core.config.attacks import Attack
+from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
@@ -93,6 +94,11 @@ class Experiment(Section):
         default=DEAR,
         description="kinds of attacks that are jobs of their own",
     )
+    certify: list[MethodName] | Literal["all"] = Field(
+        default_factory=list,
+        description="methods and checkpoints of the tables whose every run gets a certificate; all: of all",
+    )
+    certificate: Certificate = Field(Certificate(), description="how they are certified")
     monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")
     tables: dict[Name, Table] = Field(min_length=1, description="what is asked for: no run is made for no table")
     resources: dict[str, Resources] = Field(
@@ -144,6 +150,10 @@ class Experiment(Section):
             raise ConfigError(f"recipes: '{name}' is not defined {nearest(name, list(self.recipes))}")
         return self.recipes[name], section.recipe_augments.get(name, section.augment)
 
+    def certifies(self, name: str) -> bool:
+        """Whether the runs of a method, or a checkpoint, get a certificate."""
+        return self.certify == "all" or name in self.certify
+
     def stage_resources(self, stage: str) -> Resources:
         """The resources of a stage's jobs: the experiment's own before the defaults, and no GPU with `device: cpu`."""
         own = self.resources.get(stage, Resources()).model_dump(exclude_unset=True)
@@ -184,6 +194,10 @@ def check(experiment: Experiment) -> None:
             for name in table.attacks:
                 with _faults_at(f"attacks.{name} on {used}"):
                     check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+    shown = [name for table in experiment.tables.values() for name in table.names()]
+    for name in experiment.certify if experiment.certify != "all" else ():
+        if name not in shown:
+            raise ConfigError(f"certify: '{name}' stands in no table {nearest(name, shown)}; only what is made can be")
     check_checkpoints(
         experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
     )

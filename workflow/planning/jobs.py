@@ -121,6 +121,7 @@ class Plan:
     train: dict[str, ClassifierJob] = field(default_factory=dict)
     weights: dict[str, ClassifierJob] = field(default_factory=dict)
     attack: dict[str, AttackJob] = field(default_factory=dict)
+    certify: dict[str, Job] = field(default_factory=dict)
     tables: dict[str, TableJob] = field(default_factory=dict)
     lists: dict[str, Job] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "weights": {"gpu": 1},
     "attack": {"gpu": 1},
     "autoattack": {"gpu": 1},
+    "certify": {"gpu": 1},
     "tables": {"mem_mb": 1000, "runtime": 10},
 }
 
@@ -139,10 +140,19 @@ ATTACK = Stage(
     undeclared=("manifest",),  # the next plan reads it to keep the job, also while the outcomes are made anew
     published=("outcomes", "manifest"),
 )
+CERTIFY = Stage(
+    name="certify",
+    command="attack.certificate",
+    modules=("stages.attack.certificate.__main__",),
+    resources="certify",
+    files=_below("certify/{key}/", certificate="certificate.json", text="certificate.md", manifest="manifest.json"),
+    published=("certificate", "text", "manifest"),
+)
 TABLE = _tables("table", "tables", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
 FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
+CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
 
 # Those before the tables, none before one that it reads from.
-STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK)
+STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY)

@@ -15,6 +15,7 @@ from stages.core.errors import ConfigError
 from stages.core.files import digest, packed_json, sha256_file
 from workflow.planning.assumptions import assumptions
 from workflow.planning.attack_jobs import attack_id
+from workflow.planning.certificates import certificates, certify
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob
 from workflow.planning.runs import Planner, code_of
@@ -44,11 +45,15 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 wanted.setdefault(trained.key, {}).update({ids[key]: attacks[key] for key in table.attacks})
     jobs = planner.attack_all(wanted)
     plan = planner.plan
+    every = [planned for planned_rows in rows.values() for planned in planned_rows]
+    certified = certify(plan, every)
     for name, table in experiment.tables.items():
         columns = {key: ids[key] for key in table.attacks}
-        plan.tables[name] = _table(experiment, name, rows[name], columns, jobs)
+        plan.tables[name] = _table(experiment, name, rows[name], columns, jobs, certified)
     if shown := [job for job in plan.tables.values() if job.stage is TABLE]:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
+    if certified:
+        plan.lists["certificates"] = certificates(plan, every, certified)
     plan.lists["assumptions"] = assumptions(experiment)
     return plan
 
@@ -75,8 +80,11 @@ def _table(
     rows: list[PlannedRow],
     ids: dict[str, str],
     jobs: dict[str, dict[str, AttackJob]],
+    certified: dict[str, Job],
 ) -> TableJob:
-    """What makes a table. ids: attack in the columns -> its id; jobs: training job -> attack id -> attack job."""
+    """What makes a table. ids: attack in the columns -> its id; jobs: training job -> attack id -> attack job;
+    certified: training job -> the job of its certificate.
+    """
     table = experiment.tables[name]
     stage = TABLE if table.kind == "table" else FIGURE
     codes = {code_of(stage.modules), sha256_file(PAPER)}
@@ -91,9 +99,12 @@ def _table(
                 for rung in experiment.attacks[key].rungs()
             }
             codes |= {job.code, *(at.code for at in attacked.values())}
-            selected = {"test_selected": job.file("manifest")} if job.selects else {}
+            beside = {"test_selected": job.file("manifest")} if job.selects else {}
+            if job.key in certified and table.kind == "table":
+                codes.add(certified[job.key].code)
+                beside["certificate"] = certified[job.key].file("certificate")
             history = job.file("history") if "history" in job.stage.files else None
-            runs.append(Run(seed=job.seed, name=job.name, history=history, outcomes=outcomes, **selected))
+            runs.append(Run(seed=job.seed, name=job.name, history=history, outcomes=outcomes, **beside))
         filled.append(row.model_copy(update={"runs": tuple(runs)}))
     try:
         plan = TablePlan(
@@ -116,7 +127,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "assumptions"):
+    for name in ("comparisons", "certificates", "assumptions"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

@@ -80,6 +80,12 @@ def attack_asks(wildcards):
     return plan.attack[wildcards.attacks].resources
 
 
+def others_of(wildcards):
+    """The other checkpoints that a certificate looks at, by their names."""
+    inputs = plan.certify[wildcards.attacks].inputs
+    return {name.removeprefix(OTHER): path for name, path in inputs.items() if name.startswith(OTHER)}
+
+
 def optional(flag, path):
     """`--flag path`, or nothing where there is no path."""
     return f"{flag} {path}" if path else ""
@@ -92,5 +98,11 @@ def tables_of(stage):
 
 def table_files():
     """What `all` asks for: of each job of the tables what is read, not its manifest."""
-    shown = {TABLE: ("csv", "tex"), FIGURE: ("png", "pdf"), COMPARISONS: ("csv",), ASSUMPTIONS: ("listed",)}
+    shown = {
+        TABLE: ("csv", "tex"),
+        FIGURE: ("png", "pdf"),
+        COMPARISONS: ("csv",),
+        CERTIFICATES: ("csv",),
+        ASSUMPTIONS: ("listed",),
+    }
     return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]

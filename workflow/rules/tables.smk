@@ -3,6 +3,7 @@ localrules:
     table,
     figure,
     comparisons,
+    certificates,
     assumptions,
 
 
@@ -58,6 +59,30 @@ rule comparisons:
         folder=lambda wildcards: plan.lists["comparisons"].folder,
     shell:
         command(COMPARISONS) + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
+
+
+# Without a checkpoint to certify there is no list of certificates, and nothing asks for it.
+rule certificates:
+    input:
+        list(plan.lists["certificates"].inputs) if "certificates" in plan.lists else [],
+    output:
+        **CERTIFICATES.outputs(f"{experiment.place}/certificates"),
+    log:
+        CERTIFICATES.log(f"{experiment.place}/certificates"),
+    benchmark:
+        benchmark_of(CERTIFICATES, f"{experiment.place}/certificates")
+    conda:
+        CONDA
+    threads: resource("threads", CERTIFICATES.resources)
+    resources:
+        **resources_of(CERTIFICATES.resources),
+    params:
+        settings=lambda wildcards: plan.lists["certificates"].settings,
+        code=lambda wildcards: plan.lists["certificates"].code,
+        folder=lambda wildcards: plan.lists["certificates"].folder,
+    shell:
+        command(CERTIFICATES) + " --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest}"
 
 

@@ -30,6 +30,7 @@ class Run(Section):
     test_selected: str | None = Field(
         None, description="manifest with the figures of the epoch that is best on test images, for parity; never AA"
     )
+    certificate: str | None = Field(None, description="JSON file with the verdict on its checkpoint; null: none")
 
 
 def _revived(value: Any) -> Any:
@@ -107,7 +108,8 @@ class Plan(Section):
         runs = [run for row in self.rows for run in row.runs]
         if self.kind == "losses":
             return list(dict.fromkeys(run.history for run in runs if run.history))
-        return list(dict.fromkeys([*self.outcomes(), *(run.test_selected for run in runs if run.test_selected)]))
+        beside = [path for run in runs for path in (run.test_selected, run.certificate) if path]
+        return list(dict.fromkeys([*self.outcomes(), *beside]))
 
     def outcomes(self) -> list[str]:
         """Every file of outcomes that the plan reads, each once."""

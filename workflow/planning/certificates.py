@@ -1,0 +1,87 @@
+"""The certificates of an experiment: which checkpoints have one, and the list of all."""
+
+from collections.abc import Iterable
+
+from stages.core.config.certificate import ATTACKS, RADIUS, CertificateSettings
+from stages.core.config.plugins import module_name
+from stages.core.config.table_plan import Row
+from stages.core.files import canonical_json, digest, packed_json
+from workflow.planning.experiment import Experiment
+from workflow.planning.jobs import ClassifierJob, Job, Plan
+from workflow.planning.runs import code_of
+from workflow.planning.stages import CERTIFICATES, CERTIFY
+
+OTHER = "other "  # in front of the names of the other checkpoints among a job's inputs
+
+
+def certify(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]]) -> dict[str, Job]:
+    """Plan a job for every checkpoint that is to be certified; those, by the name of what makes the checkpoint.
+
+    Adversarial images of the others that are certified on the same data set under the same seed are tried on it, but
+    for those of variants.
+    """
+    experiment = plan.experiment
+    asked = {job.key: (row, job) for row, jobs in rows for job in jobs if experiment.certifies(row.method)}
+    found: dict[str, Job] = {}
+    for key, (row, job) in asked.items():
+        others = {
+            f"{OTHER}{their_row.method}": theirs
+            for their_row, theirs in asked.values()
+            if not their_row.variant
+            and (their_row.dataset, theirs.seed) == (row.dataset, job.seed)
+            and theirs.key != key
+        }
+        found[key] = _job(plan, row, job, others)
+    return found
+
+
+def _job(plan: Plan, row: Row, job: ClassifierJob, others: dict[str, ClassifierJob]) -> Job:
+    wanted = plan.experiment.certificate
+    epsilon = wanted.epsilon or _radius(plan.experiment, row)
+    settings = CertificateSettings(images=wanted.images, epsilon=epsilon)
+    components = tuple(module_name("attacks", kind) for kind in ATTACKS)
+    name = digest([settings.identity(), {name: other.key for name, other in others.items()}])
+    codes = [job.code, *(other.code for other in others.values()), code_of((*CERTIFY.modules, *components))]
+    inputs = {"checkpoint": job.file("checkpoint"), "test": job.inputs["test"]}
+    inputs |= {name: other.file("checkpoint") for name, other in others.items()}
+    made = Job(
+        CERTIFY,
+        f"{job.key}/{name}",
+        canonical_json(settings.model_dump(mode="json")),
+        digest(codes, 16),
+        inputs,
+        components,
+    )
+    return plan.certify.setdefault(made.key, made)
+
+
+def _radius(experiment: Experiment, row: Row) -> float:
+    """That of the attack inside the method's recipe, under L-infinity."""
+    if row.method in experiment.checkpoints:
+        return RADIUS
+    recipe, _ = experiment.recipe(row.dataset, experiment.method(row.dataset, row.method, row.variant).recipe)
+    return recipe.attack.epsilon if recipe.attack.norm == "linf" and recipe.attack.epsilon > 0 else RADIUS
+
+
+def certificates(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]], certified: dict[str, Job]) -> Job:
+    """The job that lists the certificates of all rows, each once."""
+    listed = {
+        certified[job.key].key: {
+            "dataset": row.title(),
+            "row": row.label,
+            "method": row.method,
+            "seed": job.seed,
+            "path": certified[job.key].file("certificate"),
+        }
+        for row, jobs in rows
+        for job in jobs
+        if job.key in certified
+    }
+    paths = [certified_job.file("certificate") for certified_job in certified.values()]
+    return Job(
+        CERTIFICATES,
+        f"{plan.experiment.place}/certificates",
+        packed_json({"certificates": list(listed.values())}),
+        digest(sorted({code_of(CERTIFICATES.modules), *(job.code for job in certified.values())}), 16),
+        {path: path for path in paths},
+    )
