@@ -23,12 +23,15 @@ def main(argv: list[str] | None = None) -> None:
     cli = argparse.ArgumentParser(prog="python -m stages.weights.entry", description=__doc__)
     cli.add_argument("--weights", type=Path, required=True, help="the manifest of stage weights")
     cli.add_argument("--attacked", type=Path, nargs="+", required=True, help="manifests of the attacks")
+    cli.add_argument("--certificate", type=Path, help="its certificate (JSON)")
     cli.add_argument("--into", type=Path, required=True, help="the folder to write to")
     args = cli.parse_args(argv)
     with one_line_errors():
         facts = read(args.weights)["facts"]
         manifests = [read(path) for path in args.attacked]
         found = entry(facts["architecture"], manifests)
+        if args.certificate is not None:
+            found["unreliable"] = read(args.certificate)["verdict"] == "fail"
         write_json(args.into / "entry.json", found)
         tables = [read_table(path.with_suffix(".parquet")) for path in args.attacked]
         write_table(args.into / "outcomes.parquet", pa.concat_tables(tables, promote_options="default"))
@@ -36,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A manifest."""
+    """A manifest or a certificate."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 

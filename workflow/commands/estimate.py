@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.config.attacks import Attack
+from stages.core.config.certificate import CertificateSettings
 from stages.core.config.known import SPLIT_SHARE, known
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
@@ -25,7 +26,7 @@ from stages.core.files import canonical_json
 from workflow.commands.cli import ROOT, experiment_of, run
 from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, PRETRAIN, STAGES, TRAIN
+from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, STAGES, TRAIN
 from workflow.planning.tables import make_plan
 
 HOUR, GIB = 3600, 2**30
@@ -95,6 +96,7 @@ class Estimator:
         self._of_step = self._counted("stages.train.passes", [job.settings for job in plan.train.values()])
         dear = {*DEAR, *plan.experiment.separate_attacks}
         raw = [attack for job in plan.attack.values() for attack in json.loads(job.settings)["attacks"].values()]
+        self._of_certificate = Counter(asked("stages.attack.certificate.passes", None)) if plan.certify else Passes()
         alike = [canonical_json(attack) for attack in raw if attack["kind"].replace("-", "_") not in dear]
         self._of_attack = self._counted("stages.attack.passes", alike)
 
@@ -104,8 +106,8 @@ class Estimator:
         return {one: Counter(passes) for one, passes in zip(once, counted, strict=True)}
 
     def job(self, job: Job) -> Estimate:
-        """Of one job of pre-training, training or attacks."""
-        how = {PRETRAIN: self._pretrain, TRAIN: self._train, ATTACK: self._attack}[job.stage]
+        """Of one job of pre-training, training, attacks or a certificate."""
+        how = {PRETRAIN: self._pretrain, TRAIN: self._train, ATTACK: self._attack, CERTIFY: self._certify}[job.stage]
         cell, least, most, batch = how(job)
         seconds = [cell["start"] + sum(cell[kind] * part[kind] for kind in part) for part in (least, most)]
         found = Estimate(1, seconds[0], seconds[1], cell["memory"] + batch * cell["memory_an_image"])
@@ -136,8 +138,7 @@ class Estimator:
         return cell, passes, passes, round(recipe.batch_size * step["train"])
 
     def _attack(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
-        classifiers = [*self.plan.train.values(), *self.plan.weights.values()]
-        attacked = next(one for one in classifiers if one.file("checkpoint") == job.inputs["checkpoint"])
+        attacked = self._attacked(job)
         have = self._sizes(attacked)
         least, most, batch = Passes(), Passes(), 0
         for raw in json.loads(job.settings)["attacks"].values():
@@ -150,6 +151,19 @@ class Estimator:
             least, most = least + passes[0], most + passes[1]
             batch = max(batch, min(attack.batch_size, images))
         return self._cell(self._architecture(attacked), have, "exact", job), least, most, batch
+
+    def _certify(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
+        attacked = self._attacked(job)
+        have = self._sizes(attacked)
+        images = min(CertificateSettings.model_validate_json(job.settings).images, have.test)
+        passes = [times(self._of_certificate + one, images) for one in (FALLER, SURVIVOR)]
+        least, most = (Passes({**one, "search": 0, "folded": one["search"]}) for one in passes)
+        return self._cell(self._architecture(attacked), have, "exact", job), least, most, images
+
+    def _attacked(self, job: Job) -> Job:
+        """What makes the checkpoint that a job attacks."""
+        classifiers = [*self.plan.train.values(), *self.plan.weights.values()]
+        return next(one for one in classifiers if one.file("checkpoint") == job.inputs["checkpoint"])
 
     def _architecture(self, attacked: Job) -> dict[str, Any]:
         """Of a classifier, as a checkpoint's header says it; ConfigError for outside weights that are not read yet."""
@@ -201,7 +215,7 @@ def main(argv: list[str] | None = None) -> None:
     estimator = Estimator(plan)
     of_job = {job.file(next(iter(job.stage.files))): estimator.job(job) for job in jobs(plan)}
     print(f"{'':24} jobs  job-hours             peak memory  done: took / estimated (hours)")
-    for stage in (PRETRAIN, TRAIN, ATTACK):
+    for stage in (PRETRAIN, TRAIN, ATTACK, CERTIFY):
         show(stage.name, [of_job[job.file(next(iter(stage.files)))] for job in plan.of(stage).values()])
     for table in plan.tables.values():
         show(table.plan.table, [of_job[path] for path in behind(plan, table.plan.files()) if path in of_job])
@@ -211,7 +225,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def jobs(plan: Plan) -> list[Job]:
     """Those that are estimated."""
-    return [job for stage in (PRETRAIN, TRAIN, ATTACK) for job in plan.of(stage).values()]
+    return [job for stage in (PRETRAIN, TRAIN, ATTACK, CERTIFY) for job in plan.of(stage).values()]
 
 
 def behind(plan: Plan, files: list[str]) -> list[str]:

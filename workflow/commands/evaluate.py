@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from stages.core.config.certificate import IMAGES
 from stages.core.config.plugins import nearest
 from stages.core.config.quantities import parse_number
 from stages.core.config.section import NAME
@@ -90,6 +91,8 @@ def experiment(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             "margin": {"kind": "margin_pgd", "label": "margin-PGD", **attacked, "options": steps},
             "aa": {"kind": "autoattack-engine", "label": "AA (engine)", **attacked},
         },
+        "certify": [name],
+        "certificate": {"epsilon": arguments.epsilon, "images": min(IMAGES, arguments.images)},
         "tables": {
             TABLE: {
                 "title": f"{name}, L-infinity, epsilon {arguments.epsilon}",
@@ -123,14 +126,18 @@ def configs(asked: str) -> Iterator[dict[str, Any]]:
 
 
 def gather(plan: Plan, folder: Path) -> None:
-    """Copy the table to the evaluation's folder, and put every image's outcomes and an entry for RobustBench there."""
-    (weights,), (table,) = plan.weights.values(), plan.tables.values()
-    for name in ("text", "csv", "tex"):
-        path = Path(table.file(name))
-        shutil.copyfile(path, folder / path.name)
+    """Copy table and certificate to the evaluation's folder; put all outcomes and an entry for RobustBench there."""
+    (weights,), (table,), (certified,) = plan.weights.values(), plan.tables.values(), plan.certify.values()
+    for path in [
+        *(table.file(name) for name in ("text", "csv", "tex")),
+        certified.file("certificate"),
+        certified.file("text"),
+    ]:
+        shutil.copyfile(path, folder / Path(path).name)
     manifests = [job.file("manifest") for job in plan.attack.values()]
     command = [sys.executable, "-m", "stages.weights.entry", "--weights", weights.file("manifest")]
-    called([*command, "--attacked", *manifests, "--into", str(folder)])
+    told = ["--certificate", certified.file("certificate"), "--into", str(folder)]
+    called([*command, "--attacked", *manifests, *told])
     print((folder / f"{TABLE}.txt").read_text(encoding="utf-8"))
     print(f"evaluate: {folder}/")
 

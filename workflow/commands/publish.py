@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.core.errors import ArtifactError
-from stages.core.files import write_json, write_text
+from stages.core.files import unpacked_json, write_json, write_text
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
@@ -23,9 +23,9 @@ from workflow.planning.tables import make_plan, told
 
 RESULTS = "results/"
 LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
-(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `train/` the histories,
-and each folder its manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from
-these files alone.
+(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `certify/` the
+certificates where there are any, `train/` the histories, and each folder its manifests (settings, hashes, versions,
+seeds, seconds). `make published` makes the tables again from these files alone.
 """
 
 
@@ -52,6 +52,9 @@ def main(argv: list[str] | None = None) -> None:
         _copy(source / path, fresh / path)
     for name, table in plan.tables.items():
         write_json(fresh / "plans" / f"{name}.json", relative(told(table.plan)))
+    if "certificates" in plan.lists:
+        listed = unpacked_json(plan.lists["certificates"].settings)
+        write_json(fresh / "plans" / "certificates.json", relative(listed))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"

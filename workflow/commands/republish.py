@@ -19,7 +19,7 @@ from stages.core.files import packed_json
 from workflow.commands.cli import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt", ".md")
-ASSUMPTIONS = "assumptions"
+ASSUMPTIONS, CERTIFICATES = "assumptions", "certificates"
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """Of every table and figure, of the pairs of rows, and of the assumptions."""
+    """Of every table and figure, of the pairs of rows, of the certificates, and of the assumptions."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    tables = [path for path in plans if path.stem != ASSUMPTIONS]
+    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES)]
     for path in tables:
         yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
         yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
+    if (listed := folder / "plans" / f"{CERTIFICATES}.json") in plans:
+        yield Job(CERTIFICATES, "tables.certificates", f"@{listed}")
     yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
 
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from stages.core.code import ROOT
 from stages.core.config.attacks import Attack
+from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.method import Lsp, Method, Monitor
@@ -46,6 +47,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "methods.NAME.lsp": Lsp,
     "checkpoints.NAME": Checkpoint,
     "attacks.NAME": Attack,
+    "certificate": Certificate,
     "monitor": Monitor,
     "monitor.structure": StructureChoice,
     "tables.NAME": Table,

@@ -128,7 +128,7 @@ def attacks(battery: Battery, lead: float) -> dict[str, Tensor]:
     found = {
         "clean": battery.robust("clean", Attack(kind="clean", images=battery.count)),
         "zero": battery.robust("zero", search("margin_pgd", 0.0)),
-        "noise": battery.robust("noise", battery.attack("noise")),
+        "noise": battery.robust("noise", battery.attack("random-noise")),
         "fgsm": battery.robust("fgsm", battery.attack("fgsm")),
         "pgd": battery.robust("pgd", search("pgd")),
         "margin": battery.robust("margin", search("margin_pgd")),

@@ -1,17 +1,19 @@
 """A checkpoint's certificate: the evidence is gathered and the checks are made."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from stages.attack.certificate import of_attacks, of_model, of_search
-from stages.attack.certificate.active import active_test
+from stages.attack.certificate.active import Found, active_test
 from stages.attack.certificate.battery import Battery, attacks, autoattack, robust_to_others
 from stages.attack.certificate.evidence import Evidence
 from stages.attack.certificate.probes import (
     Differentiable,
+    Outputs,
+    Path,
     differentiable,
     outputs,
     path,
@@ -50,38 +52,59 @@ CHECKS = (
 )
 
 
-def gather(battery: Battery, others: Mapping[str, nn.Module]) -> Evidence:
-    """The evidence for a battery's model; others: checkpoints of the same data set, by their names.
+@dataclass(frozen=True)
+class Probed:
+    """What is known before the attacks; lead: by which the median right image's largest logit leads."""
 
-    ConfigError where the model gets no image right: there is nothing to attack.
+    battery: Battery
+    outputs: Outputs
+    lead: float
+    differentiable: bool
+    zero: Mapping[str, int]
+    unstable: float
+    path: Path
+    active: Found
+
+
+def probe(battery: Battery) -> Probed:
+    """The probes of a battery's model; ConfigError where it gets no image right: there is nothing to attack.
+
+    Of a model that gives no gradient they and all else are of one whose gradient is 0.
     """
-    model = battery.model
-    told = outputs(model, battery.images)
+    told = outputs(battery.model, battery.images)
     right = told.logits.argmax(dim=1) == battery.labels
     chosen = right.nonzero().flatten()
     if not len(chosen):
         raise ConfigError(f"none of {len(right)} images is classified correctly; there is nothing to certify")
-    gives_gradients = differentiable(model, battery.images)
+    gives_gradients = differentiable(battery.model, battery.images)
     if not gives_gradients:
-        battery = replace(battery, model=Differentiable(model))
-    lead = float(margin(told.logits, battery.labels)[right].abs().median())
+        battery = replace(battery, model=Differentiable(battery.model).eval())
     zero = zero_gradients(battery.model, battery.images[chosen], battery.labels[chosen])
     unstable, searched = unstable_loss(battery.model, battery, chosen), path(battery, chosen)
     log_line(f"certificate: probes done on {len(chosen)} images")
-    found = active_test(battery, chosen[torch.linspace(0, len(chosen) - 1, min(ACTIVE, len(chosen))).long()])
+    few = chosen[torch.linspace(0, len(chosen) - 1, min(ACTIVE, len(chosen))).long().to(chosen.device)]
+    found = active_test(battery, few)
     log_line("certificate: active test done")
-    robust = attacks(battery, lead)
+    lead = float(margin(told.logits, battery.labels)[right].abs().median())
+    return Probed(battery, told, lead, gives_gradients, zero, unstable, searched, found)
+
+
+def gather(battery: Battery, others: Mapping[str, nn.Module]) -> Evidence:
+    """The evidence for a battery's model; others: checkpoints of the same data set, by their names."""
+    probed = probe(battery)
+    battery = probed.battery
+    robust = attacks(battery, probed.lead)
     to_others = robust_to_others(battery, others)
     robust["aa"], broken_by = autoattack(battery)
     return Evidence(
         epsilon=battery.epsilon,
-        classes=told.logits.shape[1],
-        outputs=told,
-        differentiable=gives_gradients,
-        zero=zero,
-        unstable=unstable,
-        path=searched,
-        active=found,
+        classes=probed.outputs.logits.shape[1],
+        outputs=probed.outputs,
+        differentiable=probed.differentiable,
+        zero=probed.zero,
+        unstable=probed.unstable,
+        path=probed.path,
+        active=probed.active,
         robust=robust,
         to_others=to_others,
         broken_by=broken_by,

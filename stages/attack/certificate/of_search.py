@@ -4,9 +4,9 @@ Their thresholds were set on networks trained on digits and on CIFAR-10-JPEG bef
 (tests/unit/attack/test_certificate.py).
 """
 
-from stages.attack.certificate.battery import STEPS, WHOLE_BOX
+from stages.attack.certificate.battery import WHOLE_BOX
 from stages.attack.certificate.evidence import Evidence
-from stages.attack.certificate.probes import HEADWAY, LAST
+from stages.attack.certificate.probes import HEADWAY, LAST, WATCHED
 from stages.attack.certificate.sources import PINTOR, ZIMMERMANN
 from stages.attack.certificate.verdict import Check, Level, above, share_above, upper_bound
 
@@ -44,7 +44,7 @@ def converged(evidence: Evidence) -> Check:
     return Check(
         "incomplete convergence",
         share_above(count, of, 0.10, 0.25),
-        f"{count} of {of} searches that failed still gained over {HEADWAY:.0%} in their last {LAST} of {STEPS} steps",
+        f"{count} of {of} searches that failed still gained over {HEADWAY:.0%} in their last {LAST} of {WATCHED} steps",
         "lower 95 % bound: warns above 10 points, fails above 25",
         "take more steps",
         PINTOR,

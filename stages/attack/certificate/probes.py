@@ -20,7 +20,8 @@ from stages.core.models.folding import folded
 
 PROBED = 32
 DRAWS = 20
-LAST = 10  # steps of a path
+WATCHED = 2 * STEPS  # of a path
+LAST = 10  # of these
 HEADWAY = 0.05  # of a path's whole gain
 BATCH = 256
 
@@ -132,7 +133,7 @@ class Recorder(nn.Module):
 
 @dataclass(frozen=True)
 class Path:
-    """Of PGD on the margin, as `margin` of the battery: of k images, by (k,) bool unless said otherwise.
+    """Of PGD on the margin, WATCHED steps: of k images, (k,) bool each.
 
     fooled: at the last point; passed: at one before; moving: the last LAST steps gained more than HEADWAY of all;
     copied: misclassified at the last point by the network that was searched and not by the model; flipped: the model's
@@ -150,7 +151,7 @@ def path(battery: Battery, chosen: Tensor) -> Path:
     """That of the images at `chosen` (k,)."""
     model, images, labels = battery.model, battery.images[chosen], battery.labels[chosen]
     recorder = Recorder(folded(model, images)).eval()
-    search = Search(battery.epsilon / STEPS_ACROSS, STEPS)
+    search = Search(battery.epsilon / STEPS_ACROSS, WATCHED)
     x_adv = perturb(
         recorder, images, lambda logits: margin(logits, labels), battery.threat, search, battery.generator(2)
     )

@@ -5,7 +5,7 @@ from pydantic import Field
 from stages.core.config.quantities import Count, Positive, Seed
 from stages.core.config.section import Section
 
-ATTACKS = ("clean", "noise", "fgsm", "pgd", "margin-pgd", "autoattack-engine")
+ATTACKS = ("clean", "random-noise", "fgsm", "pgd", "margin-pgd", "autoattack-engine")
 IMAGES = 200
 RADIUS = 8 / 255
 

@@ -19,6 +19,7 @@ from tests.unit.drawing import random_states, weights_from
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "clean": {},
+    "random_noise": {"draws": 300},
     "fgsm": {},
     "pgd": {"steps": 4, "restarts": 2},
     "margin_pgd": {"steps": 4},

@@ -12,7 +12,7 @@ CHOOSES = True
 FOLDED = True
 
 
-def noise(
+def random_noise(
     model: nn.Module, images: Tensor, labels: Tensor, threat: Threat, generator: torch.Generator, *, draws: Count = 10
 ) -> Tensor:
     """Of `draws` random points of ball and box for each image the one of the largest margin max_{k != y} z_k - z_y.
