@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from stages.attack.attacks.margin_pgd import margin_pgd
 from stages.attack.attacks.pgd import pgd
 from stages.attack.certificate.battery import RESTARTS, STEPS, STEPS_ACROSS, Battery
+from stages.attack.certificate.probes import Differentiable
 
 INNER = 256
 INSIDE = 0.95  # of the radius, that the inner points keep within
@@ -88,11 +89,11 @@ def active_test(battery: Battery, chosen: Tensor) -> Found:
         return Found(len(images), 0, {})
     kept = fitted.nonzero().flatten()
     scale = torch.tensor(reference)[kept.cpu()].median() / torch.stack(ranges)[kept].median().clamp_min(1e-12).cpu() / 2
-    network = Binarized(features, torch.stack(normals)[kept].float(), torch.stack(offsets)[kept].float(), float(scale))
-    return Found(len(images), len(kept), _attacked(network, images[kept], battery, generator))
+    readout = Binarized(features, torch.stack(normals)[kept].float(), torch.stack(offsets)[kept].float(), float(scale))
+    return Found(len(images), len(kept), _attacked(Differentiable(readout).eval(), images[kept], battery, generator))
 
 
-def _attacked(network: Binarized, images: Tensor, battery: Battery, generator: torch.Generator) -> dict[str, int]:
+def _attacked(network: nn.Module, images: Tensor, battery: Battery, generator: torch.Generator) -> dict[str, int]:
     """In how many images a point of the surface's class was found, by what."""
     labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     found = {}

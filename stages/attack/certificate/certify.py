@@ -94,7 +94,7 @@ def gather(battery: Battery, others: Mapping[str, nn.Module]) -> Evidence:
     probed = probe(battery)
     battery = probed.battery
     robust = attacks(battery, probed.lead)
-    to_others = robust_to_others(battery, others)
+    to_others = robust_to_others(battery, {name: Differentiable(other).eval() for name, other in others.items()})
     robust["aa"], broken_by = autoattack(battery)
     return Evidence(
         epsilon=battery.epsilon,

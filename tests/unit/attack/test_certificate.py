@@ -10,7 +10,7 @@ from torch import nn
 from stages.attack.certificate.battery import Battery
 from stages.attack.certificate.certify import checks, gather
 from stages.attack.certificate.verdict import Check, worst
-from tests.unit.attack.certified import EPSILON, HONEST, MASKED, After, digits, vanilla
+from tests.unit.attack.certified import EPSILON, HONEST, HONEST_LATER, MASKED, MASKED_LATER, After, digits, vanilla
 
 IMAGES = 100
 
@@ -27,7 +27,7 @@ def one_thread() -> Iterator[None]:
 @cache
 def certified(name: str) -> dict[str, Check]:
     """The checks of a network, by name."""
-    model = HONEST[name]() if name in HONEST else MASKED[name][0]()
+    model = (HONEST | HONEST_LATER | {key: make for key, (make, _) in (MASKED | MASKED_LATER).items()})[name]()
     return certificate(model, {} if name == "vanilla" else {"vanilla": vanilla()})
 
 
@@ -38,18 +38,18 @@ def certificate(model: nn.Module, others: dict[str, nn.Module]) -> dict[str, Che
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize("name", HONEST | HONEST_LATER)
 def test_honest_networks_pass(name: str) -> None:
     found = certified(name)
     assert {check.name: check.found for check in found.values() if check.verdict != "pass"} == {}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("name", MASKED | MASKED_LATER)
 def test_masked_networks_do_not_and_for_the_right_reason(name: str) -> None:
     found = certified(name)
     assert worst([check.verdict for check in found.values()]) == "fail"
-    reason = next(check for check in found.values() if check.name.startswith(MASKED[name][1]))
+    reason = next(check for check in found.values() if check.name.startswith((MASKED | MASKED_LATER)[name][1]))
     assert reason.verdict != "pass"
     assert reason.advice
 
