@@ -19,6 +19,7 @@ from stages.core.images.search import Search
 from stages.core.models.folding import folded
 
 PROBED = 32
+CALLS = 5
 DRAWS = 20
 WATCHED = 2 * STEPS  # of a path
 LAST = 10  # of these
@@ -42,7 +43,7 @@ class Differentiable(nn.Module):
 class Outputs:
     """Of the clean images: logits (n, K), the largest changes of a logit in parts of the largest, and what they are.
 
-    again: at a second call; beside: with other images beside it; training: submodules in train mode.
+    again: at another call; beside: with other images beside it; training: submodules in train mode.
     """
 
     logits: Tensor
@@ -58,10 +59,11 @@ def outputs(model: nn.Module, images: Tensor) -> Outputs:
     training = tuple(name or "model" for name, module in model.named_modules() if module.training)
     with torch.no_grad():
         logits = torch.cat([model(part) for part in images.split(BATCH)])
-        first, second = model(few), model(few)
+        first, *others = (model(few) for _ in range(CALLS))
         alone = torch.cat([model(one) for one in few.split(1)])
     scale = first.abs().max().clamp_min(1e-12)
-    again, beside = (float((other - first).abs().max() / scale) for other in (second, alone))
+    again = max(float((other - first).abs().max() / scale) for other in others)
+    beside = float((alone - first).abs().max() / scale)
     sums = logits.sum(dim=1)
     probabilities = bool((logits >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
     return Outputs(logits, again, beside, training, probabilities)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.code import source_file
 from stages.core.config.attacks import AttackSettings
+from stages.core.config.certificate import CertificateSettings
 from stages.core.config.data import Data
 from stages.core.config.help import settings_help
 from stages.core.config.method import TrainSettings
@@ -16,6 +18,7 @@ from stages.core.config.moco import Features
 from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
+from stages.tables.certificates import Certificates
 
 STAGES = {
     "data": Data,
@@ -26,8 +29,10 @@ STAGES = {
     "structure": StructureSettings,
     "train": TrainSettings,
     "attack": AttackSettings,
+    "attack.certificate": CertificateSettings,
     "tables": Plan,
     "tables.comparisons": Plan,
+    "tables.certificates": Certificates,
     "tables.assumptions": None,
 }
 PYDANTIC_ONLY = {"ge", "gt", "le", "lt", "min_length", "max_length"}
@@ -36,7 +41,7 @@ PYDANTIC_ONLY = {"ge", "gt", "le", "lt", "min_length", "max_length"}
 def called(command: str, *more: str) -> None:
     """What `python -m stages.<command>` does, in this process."""
     name, *words = command.split()
-    module = f"stages.{name}" if "." in name else f"stages.{name}.__main__"
+    module = f"stages.{name}.__main__" if source_file(f"stages.{name}.__main__") else f"stages.{name}"
     import_module(module).main([*words, *more])
 
 
