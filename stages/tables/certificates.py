@@ -93,7 +93,7 @@ def line(listed: Listed, certificate: dict[str, Any]) -> list[str]:
         certificate["verdict"],
         f"{certificate['epsilon']:.6g}",
         str(certificate["images"]),
-        *(f"{accuracies[name]:.2f}" for name in UNDER),
+        *(f"{accuracies[name]:.2f}" if name in accuracies else "" for name in UNDER),
         f"{transferred[source]:.2f}" if source else "",
         source,
         "; ".join(named(certificate, "warn")),

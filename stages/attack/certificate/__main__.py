@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from stages.attack.certificate.battery import Battery
-from stages.attack.certificate.certify import checks, gather
-from stages.attack.certificate.report import record, text
+from stages.attack.certificate.certify import NothingRightError, checks, gather
+from stages.attack.certificate.report import nothing_right, record, text
 from stages.attack.evaluate import require_labels
 from stages.attack.state import AttackState
 from stages.core.artifacts import read_images
@@ -84,8 +84,11 @@ def run(job: Job, settings: CertificateSettings, device: torch.device, saved: Pa
         }
         with saving(lambda: state.save(saved, job.key), lambda: state.place, SECONDS_BETWEEN_SAVES) as save_if_due:
             battery = Battery(model, test, settings.images, settings.epsilon, settings.seed, device, state, save_if_due)
-            evidence = gather(battery, others)
-        found = record(evidence, checks(evidence))
+            try:
+                evidence = gather(battery, others)
+                found = record(evidence, checks(evidence))
+            except NothingRightError as told:
+                found = nothing_right(settings.epsilon, len(battery.indices), str(told))
         facts["verdict"] = found["verdict"]
         write_json(job.outputs["certificate"], found)
         write_text(job.outputs["text"], text(found, str(job.inputs["checkpoint"])))

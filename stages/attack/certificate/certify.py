@@ -22,7 +22,6 @@ from stages.attack.certificate.probes import (
 )
 from stages.attack.certificate.verdict import Check
 from stages.attack.margin import margin
-from stages.core.errors import ConfigError
 from stages.core.job.progress import log_line
 
 ACTIVE = 64  # images
@@ -52,6 +51,10 @@ CHECKS = (
 )
 
 
+class NothingRightError(Exception):
+    """No image is classified correctly: there is nothing to attack."""
+
+
 @dataclass(frozen=True)
 class Probed:
     """What is known before the attacks; lead: by which the median right image's largest logit leads."""
@@ -67,7 +70,7 @@ class Probed:
 
 
 def probe(battery: Battery) -> Probed:
-    """The probes of a battery's model; ConfigError where it gets no image right: there is nothing to attack.
+    """The probes of a battery's model; NothingRightError where it gets no image right.
 
     Of a model that gives no gradient they and all else are of one whose gradient is 0.
     """
@@ -75,7 +78,7 @@ def probe(battery: Battery) -> Probed:
     right = told.logits.argmax(dim=1) == battery.labels
     chosen = right.nonzero().flatten()
     if not len(chosen):
-        raise ConfigError(f"none of {len(right)} images is classified correctly; there is nothing to certify")
+        raise NothingRightError(f"none of {len(right)} images is classified correctly")
     gives_gradients = differentiable(battery.model, battery.images)
     if not gives_gradients:
         battery = replace(battery, model=Differentiable(battery.model).eval())

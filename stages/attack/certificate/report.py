@@ -27,6 +27,20 @@ def record(evidence: Evidence, checks: list[Check]) -> dict[str, Any]:
     }
 
 
+def nothing_right(epsilon: float, images: int, found: str) -> dict[str, Any]:
+    """The certificate of a checkpoint that gets no image right."""
+    check = Check("clean accuracy", "fail", found, "one must be", "train it; there is nothing to attack", "")
+    return {
+        "verdict": "fail",
+        "norm": "linf",
+        "epsilon": epsilon,
+        "images": images,
+        "accuracies": {"clean": 0.0},
+        "transferred": {},
+        "checks": [asdict(check)],
+    }
+
+
 def _percent(evidence: Evidence, count: int) -> float:
     return round(100 * count / evidence.images, 2)
 
