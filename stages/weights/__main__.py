@@ -67,8 +67,9 @@ def classifier(
     networks, header = candidates(found, settings, classes, facts)
     for network in networks.values():
         network.to(images.images.device).eval().requires_grad_(False)
-    mean, std = (found.mean, found.std) if settings.mean is None else (settings.mean, settings.std)
-    name, statistics, told = choose(networks, images, None if mean is None or std is None else (mean, std), whole)
+    of_file = None if found.mean is None or found.std is None else (found.mean, found.std)
+    given = of_file if settings.mean is None or settings.std is None else (settings.mean, settings.std)
+    name, statistics, told = choose(networks, images, given, whole, of_file)
     model = Outside(networks[name], *statistics).to(images.images.device).eval()
     facts.update(
         architecture=name, classes=classes, **header, mean=list(statistics[0]), std=list(statistics[1]), **told

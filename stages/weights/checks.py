@@ -42,15 +42,21 @@ Hypothesis = tuple[str, str]
 
 
 def choose(
-    networks: Mapping[str, nn.Module], sample: Sample, given: Statistics | None, whole: Sample
+    networks: Mapping[str, nn.Module],
+    sample: Sample,
+    given: Statistics | None,
+    whole: Sample,
+    found: Statistics | None = None,
 ) -> tuple[str, Statistics, dict[str, Any]]:
     """The network and the normalization to classify with, and what each hypothesis gets right.
 
     networks: by their architectures, with the same weights. given: the config's or the file's normalization;
-    ConfigError where another gets significantly more right. Without one the best is taken; what `sample` does not tell
-    apart from it is tried on `whole`, all test images, and ConfigError if they do not tell either.
+    ConfigError where another, of which `found`, the file's, is one, gets significantly more right. Without one the best
+    is taken; what `sample` does not tell apart from it is tried on `whole`, all test images, and ConfigError if they do
+    not tell either.
     """
-    known = {**NORMALIZATIONS, **({GIVEN: given} if given else {})}
+    of_file = {"the file's": found} if found is not None and found != given else {}
+    known = {**NORMALIZATIONS, **of_file, **({GIVEN: given} if given else {})}
     every = [(architecture, name) for architecture in networks for name in known]
     right = {key: _right(networks[key[0]], known[key[1]], sample) for key in every}
     taken, close, facts = _best(right, given)

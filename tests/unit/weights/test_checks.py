@@ -63,6 +63,14 @@ def test_what_does_not_differ_significantly_is_a_warning() -> None:
     assert "net ImageNet's" in facts["not_told_apart"]
 
 
+def test_a_given_normalization_is_refused_where_the_files_own_is_right_more_often() -> None:
+    own = ((0.9, 0.9, 0.9), (3.0, 3.0, 3.0))
+    net = {"net": Brightness(*own)}
+    assert choose(net, sample(), own, sample(), own)[1] == own
+    with pytest.raises(ConfigError, match="with the file's statistics"):
+        choose(net, sample(), PLAIN, sample(), own)
+
+
 def test_of_two_nets_with_the_same_weights_the_one_that_is_right_is_taken() -> None:
     class Turned(Brightness):
         def forward(self, images: Tensor) -> Tensor:
