@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.core.files import unpacked_json
 from tests.conftest import ROOT, Project
 from workflow.commands.publish import relative
 from workflow.planning.assumptions import assumed
@@ -33,6 +34,10 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tm
     plan = make_plan(experiment, tmp_path)
     committed = {path.stem: json.loads(path.read_text()) for path in (PUBLISHED / folder / "plans").glob("*.json")}
     assert json.loads(json.dumps(assumed(experiment))) == committed.pop("assumptions")
+    if listed := committed.pop("certificates", {}).get("certificates", []):
+        assert {"certificates": listed} == relative(unpacked_json(plan.lists["certificates"].settings))
+    assert bool(listed) == ("certificates" in plan.lists)
+    assert all((PUBLISHED / folder / one["path"]).is_file() for one in listed)
     assert committed == {name: relative(told(table.plan)) for name, table in plan.tables.items()}
     for table in committed.values():
         for run in (run for row in table["rows"] for run in row["runs"]):
