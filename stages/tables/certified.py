@@ -22,7 +22,7 @@ def certificate_notes(plan: Plan, root: Path) -> list[str]:
                 if found is None:
                     others.append(f"{name}: its certificate is missing ({run.certificate}).")
                 elif found["verdict"] == "pass":
-                    passed.append(f"{name} (ε = {255 * found['epsilon']:.3g}/255, n = {found['images']})")
+                    passed.append(f"{name} (L∞, ε = {255 * found['epsilon']:.3g}/255, n = {found['images']})")
                 else:
                     checks = [f"{check} {word}" for verdict, word in WORDS.items() for check in named(found, verdict)]
                     evidence = Path(run.certificate).with_suffix(".md")

@@ -46,6 +46,21 @@ def test_all_are_asked_for_at_once_and_a_variant_is_no_other(plan_of: Callable[.
     assert {job.settings for job in plan.certify.values()} == {'{"epsilon":0.01568627450980392,"images":7,"seed":0}'}
 
 
+def test_a_table_that_varies_over_the_preset_or_is_in_another_order_changes_nothing(
+    plan_of: Callable[..., Plan],
+) -> None:
+    asked = TABLE + "certify: [vanilla, lsp]"
+    before = plan_of(asked)
+    varied = plan_of(
+        asked, "tables: {varied: {datasets: [digits], methods: [lsp], vary: {lsp.m: [2, 4]}, attacks: [clean]}}"
+    )
+    assert before.certify.items() <= varied.certify.items()
+    rows = [one["row"] for one in unpacked_json(varied.lists["certificates"].settings)["certificates"]]
+    assert sorted(rows) == ["LSP", "Vanilla", "m = 2"]
+    turned = plan_of(asked, "tables: {table1: {methods: [trades, lsp, vanilla]}}")
+    assert turned.certify == before.certify
+
+
 def test_nothing_is_certified_that_nobody_asks_for_and_an_attack_changes_no_name(plan_of: Callable[..., Plan]) -> None:
     assert not plan_of(TABLE).certify
     assert "certificates" not in plan_of(TABLE).lists
@@ -73,6 +88,7 @@ def test_an_outside_checkpoint_is_certified_at_its_own_radius(plan_of: Callable[
         ("certify: [at]", r"certify: 'at' stands in no table"),
         ("certify: some", r"certify"),
         ("certificate: {images: 0}", r"certificate\.images"),
+        ("certificate: {epsilon: 8}", r"certificate.*did you mean 8/255"),
     ],
 )
 def test_what_cannot_be_certified_is_refused(plan_of: Callable[..., Plan], stanza: str, said: str) -> None:

@@ -24,6 +24,7 @@ from stages.core.config.plugins import declares
 from stages.core.errors import ConfigError, StageError
 from stages.core.files import canonical_json
 from workflow.commands.cli import ROOT, experiment_of, run
+from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, STAGES, TRAIN
@@ -96,7 +97,7 @@ class Estimator:
         self._of_step = self._counted("stages.train.passes", [job.settings for job in plan.train.values()])
         dear = {*DEAR, *plan.experiment.separate_attacks}
         raw = [attack for job in plan.attack.values() for attack in json.loads(job.settings)["attacks"].values()]
-        self._of_certificate = Counter(asked("stages.attack.certificate.passes", None)) if plan.certify else Passes()
+        self._of_certificate = asked("stages.attack.certificate.passes", None) if plan.certify else {}
         alike = [canonical_json(attack) for attack in raw if attack["kind"].replace("-", "_") not in dear]
         self._of_attack = self._counted("stages.attack.passes", alike)
 
@@ -156,9 +157,20 @@ class Estimator:
         attacked = self._attacked(job)
         have = self._sizes(attacked)
         images = min(CertificateSettings.model_validate_json(job.settings).images, have.test)
-        passes = [times(self._of_certificate + one, images) for one in (FALLER, SURVIVOR)]
+        others = sum(name.startswith(OTHER) for name in job.inputs)
+        passes = [self._certified(images, others, one) for one in (FALLER, SURVIVOR)]
         least, most = (Passes({**one, "search": 0, "folded": one["search"]}) for one in passes)
         return self._cell(self._architecture(attacked), have, "exact", job), least, most, images
+
+    def _certified(self, images: int, others: int, autoattack: Passes) -> Passes:
+        counted = self._of_certificate
+        tested = min(images, round(counted["tested"]["most"]))
+        return (
+            times(counted["image"], images)
+            + times(autoattack, images)
+            + times(counted["active"], tested)
+            + times(counted["other"], images * others)
+        )
 
     def _attacked(self, job: Job) -> Job:
         """What makes the checkpoint that a job attacks."""

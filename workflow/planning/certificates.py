@@ -21,7 +21,7 @@ def certify(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]]) -> dict
     for those of variants.
     """
     experiment = plan.experiment
-    asked = {job.key: (row, job) for row, jobs in rows for job in jobs if experiment.certifies(row.method)}
+    asked = _asked(experiment, rows)
     found: dict[str, Job] = {}
     for key, (row, job) in asked.items():
         others = {
@@ -31,8 +31,20 @@ def certify(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]]) -> dict
             and (their_row.dataset, theirs.seed) == (row.dataset, job.seed)
             and theirs.key != key
         }
-        found[key] = _job(plan, row, job, others)
+        found[key] = _job(plan, row, job, dict(sorted(others.items())))
     return found
+
+
+def _asked(
+    experiment: Experiment, rows: Iterable[tuple[Row, list[ClassifierJob]]]
+) -> dict[str, tuple[Row, ClassifierJob]]:
+    """The checkpoints that are to be certified, each with a row that shows it: one without a variant, if there is."""
+    asked: dict[str, tuple[Row, ClassifierJob]] = {}
+    for row, jobs in rows:
+        for job in jobs if experiment.certifies(row.method) else ():
+            if job.key not in asked or (asked[job.key][0].variant and not row.variant):
+                asked[job.key] = row, job
+    return asked
 
 
 def _job(plan: Plan, row: Row, job: ClassifierJob, others: dict[str, ClassifierJob]) -> Job:
@@ -65,23 +77,21 @@ def _radius(experiment: Experiment, row: Row) -> float:
 
 def certificates(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]], certified: dict[str, Job]) -> Job:
     """The job that lists the certificates of all rows, each once."""
-    listed = {
-        certified[job.key].key: {
+    listed = [
+        {
             "dataset": row.title(),
             "row": row.label,
             "method": row.method,
             "seed": job.seed,
             "path": certified[job.key].file("certificate"),
         }
-        for row, jobs in rows
-        for job in jobs
-        if job.key in certified
-    }
+        for row, job in _asked(plan.experiment, rows).values()
+    ]
     paths = [certified_job.file("certificate") for certified_job in certified.values()]
     return Job(
         CERTIFICATES,
         f"{plan.experiment.place}/certificates",
-        packed_json({"certificates": list(listed.values())}),
+        packed_json({"certificates": listed}),
         digest(sorted({code_of(CERTIFICATES.modules), *(job.code for job in certified.values())}), 16),
         {path: path for path in paths},
     )

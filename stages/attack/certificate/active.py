@@ -6,6 +6,7 @@ a hair, so an attack of the same radius that finds nothing is what fails, and no
 The readout is the paper's in all but the solver: here the Fisher discriminant, by one linear system for each image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +17,11 @@ from stages.attack.attacks.pgd import pgd
 from stages.attack.certificate.battery import RESTARTS, STEPS, STEPS_ACROSS, Battery
 from stages.attack.certificate.probes import Differentiable
 
-INNER = 256
+INNER = 256  # points; in few dimensions INNER_A_DIMENSION for each
+INNER_A_DIMENSION = 2
 INSIDE = 0.95  # of the radius, that the inner points keep within
 CLOSENESS = 0.9999  # of the way from the inner points to the one on the surface, where the boundary lies
-RIDGE = 1e-6
+RIDGE = 1e-3
 TRIES = 200  # of a random attack
 BATCH = 512
 
@@ -45,26 +47,49 @@ class Features(nn.Module):
         return kept[-1]
 
 
+@dataclass(frozen=True)
+class Readout:
+    """A linear function of features (d,): positive on the surface's side.
+
+    width: of its values on the points that it was fitted to; fits: whether it tells them apart, in float32.
+    """
+
+    center: Tensor
+    normal: Tensor
+    offset: Tensor
+    width: Tensor
+    fits: bool
+
+
 class Binarized(nn.Module):
     """Features with a readout for each image of one batch: (k, C, H, W) -> logits (k, 2), class 1 the surface's."""
 
-    def __init__(self, features: Features, normals: Tensor, offsets: Tensor, scale: float) -> None:
+    def __init__(self, features: Features, readouts: Sequence[Readout], scale: float) -> None:
         super().__init__()
-        self.features, self.normals, self.offsets, self.scale = features, normals, offsets, scale
+        self.features, self.scale = features, scale
+        self.centers, self.normals, self.offsets = (
+            torch.stack([getattr(readout, name) for readout in readouts]).float()
+            for name in ("center", "normal", "offset")
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (k, 2)."""
-        score = (self.features(images) * self.normals).sum(dim=1) - self.offsets
+        score = ((self.features(images) - self.centers) * self.normals).sum(dim=1) - self.offsets
         return torch.stack([-score, score], dim=1) * self.scale
 
 
 @dataclass(frozen=True)
 class Found:
-    """Of how many images the readout could be fitted, and in how many of these each attack found a way, by its name."""
+    """Of how many images the readout could be fitted, and in how many of these each attack found a way, by its name.
+
+    dimensions: of the features; still: images around which these do not move at all.
+    """
 
     images: int
     fitted: int
     found: dict[str, int]
+    dimensions: int
+    still: int
 
 
 def active_test(battery: Battery, chosen: Tensor) -> Found:
@@ -72,25 +97,25 @@ def active_test(battery: Battery, chosen: Tensor) -> Found:
     images, generator = battery.images[chosen], battery.generator(3)
     model = battery.model
     features = Features(model, images).eval()
-    normals, offsets, ranges, reference = [], [], [], []
-    fitted = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    with torch.no_grad():
+        dimensions = features(images[:1]).shape[1]
+    inner = min(INNER, INNER_A_DIMENSION * dimensions)
+    fitted: dict[int, Readout] = {}
+    spans, still = [], 0
     for place, image in enumerate(images):
-        points = torch.cat([image.unsqueeze(0), *_around(image, battery.epsilon, generator)])
+        points = torch.cat([image.unsqueeze(0), *_around(image, battery.epsilon, inner, generator)])
         with torch.no_grad():
-            told = torch.cat([features(part) for part in points.split(BATCH)]).double()
+            told = torch.cat([features(part) for part in points.split(BATCH)])
             logits = model(points[:BATCH])
-        normal, offset, width, fits = _readout(told)
-        fitted[place] = fits
-        normals.append(normal)
-        offsets.append(offset)
-        ranges.append(width)
-        reference.append(float(logits.max() - logits.min()))
-    if not bool(fitted.any()):
-        return Found(len(images), 0, {})
-    kept = fitted.nonzero().flatten()
-    scale = torch.tensor(reference)[kept.cpu()].median() / torch.stack(ranges)[kept].median().clamp_min(1e-12).cpu() / 2
-    readout = Binarized(features, torch.stack(normals)[kept].float(), torch.stack(offsets)[kept].float(), float(scale))
-    return Found(len(images), len(kept), _attacked(Differentiable(readout).eval(), images[kept], battery, generator))
+        still += bool((told == told[0]).all())
+        if (readout := _readout(told)).fits:
+            fitted[place] = readout
+            spans.append((logits.max() - logits.min()) / readout.width / 2)
+    if not fitted:
+        return Found(len(images), 0, {}, dimensions, still)
+    network = Differentiable(Binarized(features, list(fitted.values()), float(torch.stack(spans).median()))).eval()
+    found = _attacked(network, images[list(fitted)], battery, generator)
+    return Found(len(images), len(fitted), found, dimensions, still)
 
 
 def _attacked(network: nn.Module, images: Tensor, battery: Battery, generator: torch.Generator) -> dict[str, int]:
@@ -117,33 +142,32 @@ def _attacked(network: nn.Module, images: Tensor, battery: Battery, generator: t
     return {**found, "chance": int(hit.sum())}
 
 
-def _around(image: Tensor, epsilon: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """INNER points (INNER, C, H, W) within INSIDE of the ball, and one (1, C, H, W) on its surface; all in the box."""
-    noise = 2 * torch.rand((INNER + 1, *image.shape), generator=generator) - 1
+def _around(image: Tensor, epsilon: float, inner: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`inner` points (inner, C, H, W) within INSIDE of the ball, and one (1, C, H, W) on its surface."""
+    noise = 2 * torch.rand((inner + 1, *image.shape), generator=generator) - 1
     noise = noise.to(image)
-    inner = image + INSIDE * epsilon * noise[:INNER]
-    surface = image + epsilon * noise[INNER:]
+    within = image + INSIDE * epsilon * noise[:inner]
+    surface = image + epsilon * noise[inner:]
     place = int(torch.randint(image.numel(), (), generator=generator))
     pixel = image.flatten()[place]
     surface.view(-1)[place] = pixel + (epsilon if pixel <= 0.5 else -epsilon)
-    return inner.clamp(0, 1), surface.clamp(0, 1)
+    return within.clamp(0, 1), surface.clamp(0, 1)
 
 
-def _readout(features: Tensor) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """(normal (d,), offset, range of the scores, whether it tells the last of features (p, d) from the others)."""
-    inner, surface = features[:-1], features[-1]
-    center = inner.mean(dim=0)
-    spread = (inner - center).T @ (inner - center) / len(inner)
+def _readout(features: Tensor) -> Readout:
+    """What tells the last of features (p, d) from the others."""
+    exact = features.double()
+    center = exact[:-1].mean(dim=0)
+    inner, surface = exact[:-1] - center, exact[-1] - center
+    spread = inner.T @ inner / len(inner)
     ridge = RIDGE * spread.diagonal().mean().clamp_min(1e-30)
-    normal = torch.linalg.solve(
-        spread + ridge * torch.eye(len(spread), dtype=spread.dtype).to(spread), surface - center
-    )
-    scores = features @ normal
+    normal = torch.linalg.solve(spread + ridge * torch.eye(len(spread)).to(spread), surface)
+    scores = (exact - center) @ normal
     nearest = scores[:-1].max()
     offset = nearest + CLOSENESS * (scores[-1] - nearest)
-    gap = scores[-1] - nearest
-    fits = bool(gap > 1e-3 * (scores[-1] - scores.min())) and bool(normal.isfinite().all())
-    return normal, offset, scores.max() - scores.min(), fits
+    narrow = (features - center.float()) @ normal.float() - offset.float()
+    fits = bool(normal.isfinite().all()) and bool(narrow[-1] > 0) and bool(narrow[:-1].max() < 0)
+    return Readout(center, normal, offset, scores.max() - scores.min(), fits)
 
 
 def _head(model: nn.Module, images: Tensor) -> nn.Module | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from stages.core.images.subset import measured_images
 from stages.core.images.threat import Threat
 from stages.core.job.progress import log_line
 
+BATCH = 256
 STEPS = 20
 STEPS_ACROSS = 4  # from the middle of the ball to its rim
 MORE_STEPS, RESTARTS = 100, 2
@@ -114,12 +116,13 @@ class Battery:
         return float(sizes.max()), len(sizes)
 
     def transferred(self, source: nn.Module) -> Tensor:
-        """(n, C, H, W) adversarial images for another model, by PGD on its margin; the same start for all."""
-        search = Search(self.epsilon / STEPS_ACROSS, STEPS)
-        labels = self.labels
-        return perturb(
-            source, self.images, lambda logits: margin(logits, labels), self.threat, search, self.generator()
-        )
+        """(n, C, H, W) adversarial images for another model, by PGD on its margin; the same starts for all."""
+        generator, search = self.generator(), Search(self.epsilon / STEPS_ACROSS, STEPS)
+        found = []
+        for images, labels in zip(self.images.split(BATCH), self.labels.split(BATCH), strict=True):
+            loss = partial(margin, labels=labels)
+            found.append(perturb(source, images, loss, self.threat, search, generator))
+        return torch.cat(found)
 
 
 def attacks(battery: Battery, lead: float) -> dict[str, Tensor]:
@@ -170,5 +173,5 @@ def robust_to_others(battery: Battery, others: Mapping[str, nn.Module]) -> dict[
 
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
-        logits = torch.cat([model(part) for part in images.split(256)])
+        logits = torch.cat([model(part) for part in images.split(BATCH)])
     return (logits.argmax(dim=1) == labels).cpu()

@@ -25,7 +25,9 @@ from stages.attack.margin import margin
 from stages.core.job.progress import log_line
 
 ACTIVE = 64  # images
+LEAST_LEAD = 1e-12  # of tied logits
 CHECKS = (
+    of_model.enough,
     of_model.mode,
     of_model.repeatable,
     of_model.alone,
@@ -88,7 +90,7 @@ def probe(battery: Battery) -> Probed:
     few = chosen[torch.linspace(0, len(chosen) - 1, min(ACTIVE, len(chosen))).long().to(chosen.device)]
     found = active_test(battery, few)
     log_line("certificate: active test done")
-    lead = float(margin(told.logits, battery.labels)[right].abs().median())
+    lead = max(float(margin(told.logits, battery.labels)[right].abs().median()), LEAST_LEAD)
     return Probed(battery, told, lead, gives_gradients, zero, unstable, searched, found)
 
 

@@ -10,7 +10,20 @@ from stages.attack.certificate.verdict import Check, Level, above, share_above, 
 
 SAME = 1e-4  # of the largest logit: what another call may move
 REORDERED = 1e-3  # the same: what another order of sums may
+LEAST_RIGHT = 30
 LEAST_CLASSES = 4  # of the targeted DLR loss
+
+
+def enough(evidence: Evidence) -> Check:
+    """Enough images for the other checks to say something."""
+    return Check(
+        "number of images",
+        "warn" if evidence.right < LEAST_RIGHT else "pass",
+        f"{evidence.right} of {evidence.images} are classified correctly",
+        f"warns below {LEAST_RIGHT}",
+        "certify on more images: what so few show, many could contradict",
+        CARLINI,
+    )
 
 
 def mode(evidence: Evidence) -> Check:
@@ -95,10 +108,11 @@ def gradients(evidence: Evidence) -> Check:
 def rescored(evidence: Evidence) -> Check:
     """Predictions on adversarial images stand in other batches and in float64."""
     count, of = int(evidence.path.flipped.sum()), len(evidence.path.flipped)
+    how = "alone, or in float64" if evidence.path.exact else "alone; the model's code does not do float64"
     return Check(
         "independent rescoring",
         share_above(count, of, 0.002, 0.01),
-        f"{count} of {of} predictions on adversarial images are others when the image is alone, or in float64",
+        f"{count} of {of} predictions on adversarial images are others when the image is {how}",
         "lower 95 % bound: warns above 0.2 points, fails above 1",
         "verdicts hang on rounding; look at the scale of the logits and at what the model draws",
         CARLINI,

@@ -10,6 +10,9 @@ from stages.attack.certificate.probes import HEADWAY, LAST, WATCHED
 from stages.attack.certificate.sources import PINTOR, ZIMMERMANN
 from stages.attack.certificate.verdict import Check, Level, above, share_above, upper_bound
 
+FOUND = 0.95
+LEAST_READOUTS = 10
+
 
 def unstable(evidence: Evidence) -> Check:
     """The loss changes little around an image."""
@@ -80,12 +83,24 @@ def unbounded(evidence: Evidence) -> Check:
 def active(evidence: Evidence) -> Check:
     """The attack finds what provably exists."""
     test = evidence.active
+    hits, of = test.found.get("margin-PGD", 0), test.fitted
+    others = ", ".join(f"{name} {count}" for name, count in test.found.items() if name != "margin-PGD")
+    found = f"of {of} images margin-PGD finds {hits}, {others}"
     advice = "the attack misses adversarial examples that exist: its robust accuracies are too high"
-    rule = "margin-PGD finds 95 %: warns below, fails where the upper 95 % bound is below"
-    if test.fitted < test.images / 2:
-        told = f"a readout could be fitted for {test.fitted} of {test.images} images"
-        return Check("active test", "warn", told, rule, "the features hardly move with the pixels", ZIMMERMANN)
-    hits, of = test.found["margin-PGD"], test.fitted
-    found = f"of {of} images margin-PGD finds {hits}, PGD {test.found['PGD']}, chance {test.found['chance']}"
-    level: Level = "fail" if upper_bound(hits, of) < 0.95 else "warn" if hits < 0.95 * of else "pass"
-    return Check("active test", level, found, rule, advice, ZIMMERMANN)
+    level: Level = "pass" if hits >= FOUND * of else "fail" if upper_bound(hits, of) < FOUND else "warn"
+    if 2 * test.still >= test.images:
+        found = f"around {test.still} of {test.images} images the features do not move with the pixels"
+        level, advice = "warn", "attack through what holds them still"
+    elif 2 * of < test.images:
+        found = f"says nothing: in {test.dimensions} dimensions {of} of {test.images} readouts could be fitted"
+        level = "pass"
+    elif level == "fail" and of < LEAST_READOUTS:
+        level = "warn"
+    return Check(
+        "active test",
+        level,
+        found,
+        f"margin-PGD finds {FOUND:.0%} of {LEAST_READOUTS} or more: warns below, fails where the upper bound is",
+        advice,
+        ZIMMERMANN,
+    )

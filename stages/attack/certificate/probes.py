@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.attack.certificate.battery import STEPS, STEPS_ACROSS, Battery
+from stages.attack.certificate.battery import BATCH, STEPS, STEPS_ACROSS, Battery
 from stages.attack.margin import margin
 from stages.core.images.perturb import perturb
 from stages.core.images.search import Search
@@ -24,7 +24,6 @@ DRAWS = 20
 WATCHED = 2 * STEPS  # of a path
 LAST = 10  # of these
 HEADWAY = 0.05  # of a path's whole gain
-BATCH = 256
 
 
 class Differentiable(nn.Module):
@@ -104,18 +103,23 @@ def zero_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str
 
 
 def unstable_loss(model: nn.Module, battery: Battery, chosen: Tensor) -> float:
-    """By how much the margin changes in noise of half the radius, in parts of itself; at most 1.
+    """By how much the margin changes in noise of half the radius, in parts of itself; the mean over images.
 
-    The mean over images and draws of |L(x + noise) - L(x)| / |L(x)|, noise uniform in [-epsilon / 2, epsilon / 2].
+    Of an image the mean over DRAWS of |L(x + noise) - L(x)| / |L(x)|, noise uniform in [-epsilon / 2, epsilon / 2], and
+    at most 1, so that one image on the boundary does not speak for all.
     """
-    images, labels, generator = battery.images[chosen], battery.labels[chosen], battery.generator(1)
-    with torch.no_grad():
-        at = margin(model(images), labels)
-        changes = torch.zeros_like(at)
-        for _ in range(DRAWS):
-            noise = (torch.rand(images.shape, generator=generator) - 0.5).to(images) * battery.epsilon
-            changes += (margin(model(images + noise), labels) - at).abs() / at.abs().clamp_min(1e-12)
-    return min(float((changes / DRAWS).mean()), 1.0)
+    generator = battery.generator(1)
+    found = []
+    for rows in chosen.split(BATCH):
+        images, labels = battery.images[rows], battery.labels[rows]
+        with torch.no_grad():
+            at = margin(model(images), labels)
+            changes = torch.zeros_like(at)
+            for _ in range(DRAWS):
+                noise = (torch.rand(images.shape, generator=generator) - 0.5).to(images) * battery.epsilon
+                changes += (margin(model(images + noise), labels) - at).abs() / at.abs().clamp_min(1e-12)
+        found.append((changes / DRAWS).clamp_max(1.0))
+    return float(torch.cat(found).mean())
 
 
 class Recorder(nn.Module):
@@ -139,7 +143,7 @@ class Path:
 
     fooled: at the last point; passed: at one before; moving: the last LAST steps gained more than HEADWAY of all;
     copied: misclassified at the last point by the network that was searched and not by the model; flipped: the model's
-    prediction there is another when the image is alone, or in float64.
+    prediction there is another when the image is alone, or in float64, if it can be had (exact).
     """
 
     fooled: Tensor
@@ -147,42 +151,47 @@ class Path:
     moving: Tensor
     copied: Tensor
     flipped: Tensor
+    exact: bool
 
 
 def path(battery: Battery, chosen: Tensor) -> Path:
     """That of the images at `chosen` (k,)."""
-    model, images, labels = battery.model, battery.images[chosen], battery.labels[chosen]
-    recorder = Recorder(folded(model, images)).eval()
+    generator, network = battery.generator(2), folded(battery.model, battery.images[chosen])
+    double = in_float64(battery.model, battery.images[chosen[:1]])
+    parts = [_path(battery, network, double, rows, generator) for rows in chosen.split(BATCH)]
+    fooled, passed, moving, copied, flipped = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
+    return Path(fooled, passed, moving, copied, flipped, exact=double is not None)
+
+
+def _path(
+    battery: Battery, network: nn.Module, double: nn.Module | None, rows: Tensor, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """What a `Path` says of a batch, but for `exact`."""
+    model, images, labels = battery.model, battery.images[rows], battery.labels[rows]
+    recorder = Recorder(network).eval()
     search = Search(battery.epsilon / STEPS_ACROSS, WATCHED)
-    x_adv = perturb(
-        recorder, images, lambda logits: margin(logits, labels), battery.threat, search, battery.generator(2)
-    )
+    x_adv = perturb(recorder, images, lambda logits: margin(logits, labels), battery.threat, search, generator)
     with torch.no_grad():
         recorder(x_adv)
         leads = torch.stack([margin(logits, labels) for logits in recorder.kept])
-        batch = model(x_adv)
-        alone = torch.cat([model(one) for one in x_adv.split(1)])
-    fooled = batch.argmax(dim=1) != labels
+        predicted = model(x_adv).argmax(dim=1)
+        flipped = torch.cat([model(one) for one in x_adv.split(1)]).argmax(dim=1) != predicted
+        if double is not None:
+            flipped |= torch.cat([double(few.double()) for few in x_adv.split(PROBED)]).argmax(dim=1) != predicted
+    fooled = predicted != labels
     best = leads.cummax(dim=0).values
     gain = (best[-1] - leads.amin(dim=0)).clamp_min(1e-12)
     moving = (best[-1] - best[-1 - LAST]) > HEADWAY * gain
-    flipped = alone.argmax(dim=1) != batch.argmax(dim=1)
-    if (exact := in_float64(model, x_adv)) is not None:
-        flipped |= exact.argmax(dim=1) != batch.argmax(dim=1)
-    return Path(
-        fooled.cpu(),
-        (leads[:-1] > 0).any(dim=0).cpu(),
-        moving.cpu(),
-        ((leads[-1] > 0) & ~fooled).cpu(),
-        flipped.cpu(),
-    )
+    return fooled, (leads[:-1] > 0).any(dim=0), moving, (leads[-1] > 0) & ~fooled, flipped
 
 
-def in_float64(model: nn.Module, images: Tensor) -> Tensor | None:
-    """Logits by a float64 copy; None where the model's own code does not do that."""
+def in_float64(model: nn.Module, images: Tensor) -> nn.Module | None:
+    """A float64 copy that gives float64 logits of images (n, C, H, W); None where the model's own code does not."""
+    double = copy.deepcopy(model).double()
     try:
         with torch.no_grad():
-            logits: Tensor = copy.deepcopy(model).double()(images.double())
-    except RuntimeError:
+            return double if double(images.double()).dtype == torch.float64 else None
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
         return None
-    return logits

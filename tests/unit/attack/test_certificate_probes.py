@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,11 +12,22 @@ from pyautoattack.checks import check_randomized, check_range_output, check_zero
 from torch import nn
 
 from stages.attack.certificate import active
-from stages.attack.certificate.battery import Battery
-from stages.attack.certificate.probes import Differentiable, differentiable, outputs, untargeted_dlr, zero_gradients
+from stages.attack.certificate.battery import Battery, robust_to_others
+from stages.attack.certificate.probes import (
+    Differentiable,
+    differentiable,
+    outputs,
+    path,
+    unstable_loss,
+    untargeted_dlr,
+    zero_gradients,
+)
 from stages.attack.certificate.verdict import lower_bound, more_often, share_above, upper_bound
+from stages.attack.margin import margin
 from stages.core.artifacts import ImageSet
+from stages.core.images.perturb import perturb
 from stages.core.images.pixels import to_unit
+from stages.core.images.search import Search
 from tests.unit.attack.certified import After, Before
 from tests.unit.drawing import seeded
 
@@ -81,21 +93,22 @@ def battery(model: nn.Module, test_set: ImageSet) -> Battery:
 
 def test_the_active_test_rests_on_an_adversarial_point_in_the_ball_and_on_none_inside(battery: Battery) -> None:
     image = battery.images[0]
-    inner, surface = active._around(image, battery.epsilon, seeded(2))
+    inner, surface = active._around(image, battery.epsilon, 100, seeded(2))
     points = torch.cat([image.unsqueeze(0), inner, surface])
     sizes = (points - image).abs().amax(dim=(1, 2, 3))
     assert float(sizes[:-1].max()) <= 0.95 * battery.epsilon + 1e-6
     assert float(sizes[-1]) == pytest.approx(battery.epsilon, abs=1e-6)
     assert 0 <= float(points.min()) <= float(points.max()) <= 1
     features = active.Features(battery.model, battery.images)
-    told = features(points).double()
-    normal, offset, _, fits = active._readout(told)
-    scores = told @ normal - offset
-    assert fits
-    assert float(scores[-1]) > 0 > float(scores[:-1].max())
-    network = active.Binarized(features, normal.unsqueeze(0).float(), offset.view(1).float(), 1.0)
-    assert network(surface).argmax(dim=1).tolist() == [1]
-    assert network(inner[:1]).argmax(dim=1).tolist() == [0]
+    with torch.no_grad():
+        told = features(points)
+        readout = active._readout(told)
+        scores = (told.double() - readout.center) @ readout.normal - readout.offset
+        assert readout.fits
+        assert float(scores[-1]) > 0 > float(scores[:-1].max())
+        network = active.Binarized(features, [readout], 1.0)
+        assert network(surface).argmax(dim=1).tolist() == [1]
+        assert not any(network(point).argmax(dim=1).item() for point in inner.split(1))
 
 
 def test_features_are_what_the_last_linear_layer_is_given(battery: Battery) -> None:
@@ -107,8 +120,65 @@ def test_features_are_what_the_last_linear_layer_is_given(battery: Battery) -> N
 
 
 def test_no_readout_is_fitted_to_features_that_do_not_move() -> None:
-    still = torch.ones(20, 5, dtype=torch.float64)
-    assert not active._readout(still)[3]
+    assert not active._readout(torch.ones(20, 5)).fits
+
+
+def test_one_image_on_the_boundary_does_not_make_a_loss_unstable(battery: Battery) -> None:
+    chosen = torch.arange(4)
+    steady = unstable_loss(battery.model, battery, chosen)
+    with torch.no_grad():
+        logits = battery.model(battery.images)
+        lead = margin(logits, battery.labels)
+    place = int(lead.abs().argmin())
+    shift = torch.zeros(4, 10)
+    shift[place, battery.labels[place]] = float(lead[place]) - 1e-6  # that image's margin is now next to nothing
+
+    class Shifted(nn.Module):
+        """The model, one image's margin moved, in whatever batch of these four."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return battery.model(images) + shift
+
+    moved = unstable_loss(Shifted(), battery, chosen)
+    assert moved <= (3 * 1.0 + 1.0) / 4
+    assert steady < moved <= steady + 0.25 + 1e-6
+
+
+def test_float64_is_claimed_only_where_it_is_computed(battery: Battery) -> None:
+    assert path(battery, torch.arange(4)).exact
+    narrow = replace(battery, model=Before(lambda images: images.float(), battery.model))
+    found = path(narrow, torch.arange(4))
+    assert not found.exact
+    assert not found.flipped.any()
+
+
+def test_the_path_ends_where_the_attack_does_and_knows_what_it_passed(battery: Battery) -> None:
+    chosen = torch.arange(4)
+    found = path(battery, chosen)
+    labels = battery.labels
+    x_adv = perturb(
+        battery.model,
+        battery.images,
+        lambda logits: margin(logits, labels),
+        battery.threat,
+        Search(battery.epsilon / 4, 40),
+        battery.generator(2),
+    )
+    with torch.no_grad():
+        assert found.fooled.tolist() == (battery.model(x_adv).argmax(dim=1) != labels).tolist()
+    assert not found.copied.any()
+
+
+def test_the_images_of_another_are_those_of_its_own_search_and_only_clean_right_ones_count(battery: Battery) -> None:
+    with torch.no_grad():
+        right = battery.model(battery.images).argmax(dim=1) == battery.labels
+    unmoved = nn.Sequential(nn.Flatten(), nn.Linear(192, 10)).eval().requires_grad_(False)
+    for parameter in unmoved.parameters():
+        parameter.zero_()
+    robust = robust_to_others(battery, {"itself": battery.model, "flat": unmoved})
+    assert int(robust["itself"].sum()) < int(right.sum())
+    assert not bool((robust["flat"] & ~right).any())
+    assert int(robust["flat"].sum()) >= int(robust["itself"].sum())
 
 
 def test_bounds_and_levels() -> None:
@@ -123,6 +193,7 @@ def test_bounds_and_levels() -> None:
         assert lower_bound(count, of) == pytest.approx(wilson(count, of, -1))
         assert upper_bound(count, of) == pytest.approx(wilson(count, of, 1))
     assert [share_above(count, 200, 0.002, 0.01) for count in (0, 1, 2, 6)] == ["pass", "pass", "warn", "fail"]
+    assert [share_above(count, 5, 0.002, 0.01) for count in (1, 2, 3)] == ["warn", "warn", "fail"]
     assert more_often(7, 0) == pytest.approx(0.5**7)
     assert more_often(0, 0) == 1.0
     assert lower_bound(0, 0) == 0.0

@@ -37,7 +37,7 @@ def test_a_note_says_who_passes_who_does_not_and_why_and_whose_is_missing(tmp_pa
     write(tmp_path / "c.json", "fail", {})
     rows = [certified(name, name.upper()) for name in "abcd"] + [row("E", [run("e")])]
     assert certificate_notes(Plan.model_validate(plan(rows)), tmp_path) == [
-        "Certificates that pass: A (ε = 8/255, n = 50).",
+        "Certificates that pass: A (L∞, ε = 8/255, n = 50).",
         "Certificate of B: warn: active test warned; see b.md.",
         "Certificate of C: fail: active test failed; see c.md.",
         "D: its certificate is missing (d.json).",
