@@ -76,6 +76,10 @@ def test_one_command_ends_in_a_table_outcomes_and_an_entry(project: Project) -> 
     outcomes = pq.read_table(folder / "outcomes.parquet").to_pandas()
     assert outcomes.groupby("attack").size().tolist().count(6) == 4
     entry = json.loads((folder / "entry.json").read_text())
+    certificate = json.loads((folder / "certificate.json").read_text())
+    assert (certificate["images"], certificate["epsilon"]) == (6, 0.1)
+    assert f"# Certificate: {certificate['verdict']}" in (folder / "certificate.md").read_text()
+    assert entry["unreliable"] == (certificate["verdict"] == "fail")
     assert (entry["dataset"], entry["architecture"], entry["eps"]) == ("digits", "net.py:net", "25.5/255")
     clean = table[table["column"] == "Clean"]["accuracy"].item()
     assert float(entry["clean_acc"]) == pytest.approx(clean, abs=0.01)

@@ -151,6 +151,24 @@ def median(images: Tensor) -> Tensor:
         return around.view(len(images), 3, 9, -1).median(dim=2).values.view_as(images)
 
 
+def shifted(images: Tensor) -> Tensor:
+    """By a pixel in a direction that is drawn at every call."""
+    steps = torch.randint(-1, 2, (2,)).tolist()
+    return images.roll(steps, dims=(2, 3))
+
+
+def rippled(images: Tensor) -> Tensor:
+    """With a ripple on every pixel, whose slope outweighs the pixel's own and turns every hundredth of the range."""
+    return images + 0.05 * (300 * images).sin()
+
+
+def perceptron() -> nn.Module:
+    """Two hidden layers of tanh."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, CLASSES)
+    )
+
+
 def trained(model: nn.Module, loss: Loss = standard, epochs: int = 12, seed: int = 0) -> nn.Module:
     """The model, in eval mode, after Adam on the training digits."""
     generator = torch.Generator().manual_seed(seed)
@@ -215,6 +233,8 @@ HONEST: dict[str, Callable[[], nn.Module]] = {
 HONEST_LATER: dict[str, Callable[[], nn.Module]] = {
     "GELU, smoothed labels": lambda: trained(started(lambda: Net(F.gelu)), smoothed),
     "Mixup": lambda: trained(started(Net), mixed, epochs=24),
+    "perceptron": lambda: trained(started(perceptron)),
+    "logits x 0.0001": lambda: After(vanilla(), lambda logits: 1e-4 * logits),
 }
 
 
@@ -242,4 +262,6 @@ def _student() -> nn.Module:
 MASKED_LATER: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "median filter outside of autograd": (lambda: trained(Before(median, started(Net))), "gradients"),
     "defensive distillation": (_student, "saturation of the cross-entropy"),
+    "random shift": (lambda: Before(shifted, vanilla()), "determinism"),
+    "ripple": (lambda: trained(Before(rippled, started(Net))), ""),
 }
