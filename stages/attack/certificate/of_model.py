@@ -91,7 +91,7 @@ def classes(evidence: Evidence) -> Check:
 
 def gradients(evidence: Evidence) -> Check:
     """None that is 0 where the attacks start."""
-    of = evidence.right
+    of = len(evidence.path.fooled)  # the images that were right when it was probed
     levels: list[Level] = [share_above(count, of, 0.0, 0.01) for count in evidence.zero.values()]
     counts = ", ".join(f"{name} {count}" for name, count in evidence.zero.items())
     none = "" if evidence.differentiable else "autograd gives none; "

@@ -234,7 +234,6 @@ HONEST_LATER: dict[str, Callable[[], nn.Module]] = {
     "GELU, smoothed labels": lambda: trained(started(lambda: Net(F.gelu)), smoothed),
     "Mixup": lambda: trained(started(Net), mixed, epochs=24),
     "perceptron": lambda: trained(started(perceptron)),
-    "logits x 0.0001": lambda: After(vanilla(), lambda logits: 1e-4 * logits),
 }
 
 
@@ -263,5 +262,6 @@ MASKED_LATER: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "median filter outside of autograd": (lambda: trained(Before(median, started(Net))), "gradients"),
     "defensive distillation": (_student, "saturation of the cross-entropy"),
     "random shift": (lambda: Before(shifted, vanilla()), "determinism"),
-    "ripple": (lambda: trained(Before(rippled, started(Net))), ""),
+    "ripple": (lambda: trained(Before(rippled, started(Net))), "active test"),
+    "logits x 0.0001": (lambda: After(vanilla(), lambda logits: 1e-4 * logits), "saturation of the cross-entropy"),
 }

@@ -13,6 +13,7 @@ from stages.attack.certificate.verdict import Check, worst
 from tests.unit.attack.certified import EPSILON, HONEST, HONEST_LATER, MASKED, MASKED_LATER, After, digits, vanilla
 
 IMAGES = 100
+WARNED = {"logits x 0.0001"}  # whose other accuracies are as they should be
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,7 @@ def test_honest_networks_pass(name: str) -> None:
 @pytest.mark.parametrize("name", MASKED | MASKED_LATER)
 def test_masked_networks_do_not_and_for_the_right_reason(name: str) -> None:
     found = certified(name)
-    assert worst([check.verdict for check in found.values()]) == "fail"
+    assert worst([check.verdict for check in found.values()]) == ("warn" if name in WARNED else "fail")
     reason = next(check for check in found.values() if check.name.startswith((MASKED | MASKED_LATER)[name][1]))
     assert reason.verdict != "pass"
     assert reason.advice
