@@ -108,8 +108,8 @@ def saturated(evidence: Evidence) -> Check:
         "warn" if hidden else "pass",
         f"PGD leaves {evidence.left('pgd')} robust, {evidence.left('pgd rescaled')} with logits of a usual size",
         f"warns where scaling breaks 5 points more (one-sided exact p < {SATURATED})",
-        "large logits saturate the softmax, and tiny ones leave it flat: FGSM and PGD on the cross-entropy see little of the"
-        " margin, and their accuracies are too high; report margin-PGD and AA",
+        "large logits saturate the softmax, and tiny ones leave it flat: FGSM and PGD on the cross-entropy see little"
+        " of the margin, and their accuracies are too high; report margin-PGD and AA",
         WAGNER,
     )
 
