@@ -14,6 +14,7 @@ from tests.unit.attack.certified import EPSILON, HONEST, HONEST_LATER, MASKED, M
 
 IMAGES = 100
 WARNED = {"logits x 0.0001"}  # whose other accuracies are as they should be
+MORE_IMAGES = {"logits x 0.0001": 200}
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,13 @@ def one_thread() -> Iterator[None]:
 def certified(name: str) -> dict[str, Check]:
     """The checks of a network, by name."""
     model = (HONEST | HONEST_LATER | {key: make for key, (make, _) in (MASKED | MASKED_LATER).items()})[name]()
-    return certificate(model, {} if name == "vanilla" else {"vanilla": vanilla()})
+    others = {} if name == "vanilla" else {"vanilla": vanilla()}
+    return certificate(model, others, MORE_IMAGES.get(name, IMAGES))
 
 
-def certificate(model: nn.Module, others: dict[str, nn.Module]) -> dict[str, Check]:
+def certificate(model: nn.Module, others: dict[str, nn.Module], images: int) -> dict[str, Check]:
     """The checks of a model, by name."""
-    battery = Battery(model, digits()[1], IMAGES, EPSILON, 0, torch.device("cpu"))
+    battery = Battery(model, digits()[1], images, EPSILON, 0, torch.device("cpu"))
     return {check.name: check for check in checks(gather(battery, others))}
 
 

@@ -52,7 +52,7 @@ def test_a_folded_attacks_verdicts_are_the_models(
     model: nn.Module, test_set: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = [kind for kind in known("attacks") if declares("attacks", kind, "FOLDED")]
-    assert kinds == ["autoattack_torchattacks", "cw", "cw_torchattacks", "fgsm", "margin_pgd", "pgd"]
+    assert kinds == ["autoattack_torchattacks", "cw", "cw_torchattacks", "fgsm", "margin_pgd", "pgd", "random_noise"]
     trials = [Trial(model, "x", attack(kind), test_set, 0, CPU) for kind in kinds]
     copies = []
 
