@@ -4,7 +4,7 @@ What a job reads and is told is the planner's (runs.py, tables.py), how its comm
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # What jobs ask of the scheduler by default; the keys are those of an experiment's `resources`. Stages of which one job
 # holds up all others take more threads; runs and attacks are many and keep the cores busy with one each.
@@ -153,6 +153,9 @@ FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
+REPORT = replace(
+    _tables("report", "tables.report", report=".html"), modules=("stages.tables.report.__main__",)
+)
 
 # Those before the tables, none before one that it reads from.
 STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY)

@@ -1,0 +1,56 @@
+"""The report of an experiment: what it is told of tables, checkpoints and jobs, and what it reads."""
+
+from typing import Any
+
+from stages.core.code import ROOT
+from stages.core.files import digest, packed_json, sha256_file, unpacked_json
+from workflow.planning.jobs import Job, Plan
+from workflow.planning.runs import code_of
+from workflow.planning.stages import INDEX, REPORT, STAGES
+from workflow.planning.told import told
+
+PAGE = ROOT / "stages/tables/report/page"
+PAPER = ROOT / "stages/tables/paper.csv"
+
+
+def report(plan: Plan) -> Job:
+    """The job that makes it, once all others are planned."""
+    asked = reported(plan)
+    lists = [plan.lists[name] for name in ("claims", "assumptions", "certificates") if name in plan.lists]
+    before = [*plan.tables.values(), *lists, *plan.pictures.values()]
+    page = [sha256_file(path) for path in sorted(PAGE.iterdir())]
+    inputs = [path for job in plan.tables.values() for path in job.plan.files()]
+    inputs += [job.file(name) for job, name in zip(lists, ("claims", "listed"), strict=False)]
+    inputs += [one["path"] for one in asked["certificates"]] + asked["pictures"]
+    return Job(
+        REPORT,
+        f"{plan.experiment.place}/report",
+        packed_json(asked),
+        digest([code_of(REPORT.modules), sha256_file(PAPER), *page, *sorted({job.code for job in before})], 16),
+        {path: path for path in inputs},
+    )
+
+
+def reported(plan: Plan) -> dict[str, Any]:
+    """What the stage is told."""
+    experiment, lists = plan.experiment, plan.lists
+    listed = unpacked_json(lists["certificates"].settings)["certificates"] if "certificates" in lists else []
+    return {
+        "experiment": experiment.place,
+        "title": experiment.title,
+        "note": experiment.note,
+        "seeds": len(experiment.seeds),
+        "command": experiment.command,
+        "place": f"results/tables/{experiment.place}",
+        "plans": [told(job.plan) for job in plan.tables.values()],
+        "claims": lists["claims"].file("claims") if "claims" in lists else None,
+        "assumptions": lists["assumptions"].file("listed"),
+        "certificates": listed,
+        "pictures": [job.file("words") for job in plan.pictures.values()],
+        "jobs": [
+            {"stage": stage.name, "key": key, "manifest": job.file("manifest"), "log": job.log}
+            for stage in STAGES
+            if stage is not INDEX  # a step to the neighbors, whose manifest tells of the search
+            for key, job in plan.of(stage).items()
+        ],
+    }
