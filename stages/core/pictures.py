@@ -1,9 +1,10 @@
 """What a report shows of images: anchors with their neighbors, and test images under attack.
 
-A folder of two files: arrays (`pictures.safetensors`), and words (`pictures.json`), which holds the SHA-256 of both.
-Nothing here loads torch.
+Safetensors with the words in the header, and there the SHA-256 of arrays and words, as of all tensors
+(`stages.core.artifacts`); but this module loads no torch.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import Annotated, Any, get_type_hints
 import numpy as np
 import safetensors
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from stages.core.errors import ArtifactError
-from stages.core.files import atomic, digest, sha256_file, write_json
+from stages.core.files import atomic, canonical_json, digest
 from stages.core.parquet import require_file
 
 Array = NDArray[Any]
 KINDS = ("good", "typical", "bad")  # of anchors, by how many of their companions carry their label
-ARRAYS, WORDS = "pictures.safetensors", "pictures.json"
+FILE = "pictures.safetensors"
+CURE = "make it again with `snakemake -R pictures`"
 ROUNDED = 1 + 2**-10  # a perturbation in float16 may exceed its radius by so much
 
 
@@ -83,53 +85,50 @@ class Pictures:
 PARTS = {"neighborhoods": Neighborhoods, "attacked": Attacked}
 
 
-def write_pictures(folder: Path, pictures: Pictures) -> None:
-    """Write both files after checking what they hold."""
-    check_pictures(pictures, str(folder))
-    arrays = _arrays(pictures)
-    with atomic(folder / ARRAYS) as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+def write_pictures(path: Path, pictures: Pictures) -> None:
+    """Write the pictures of a data set after checking them."""
+    check_pictures(pictures, str(path))
+    arrays = {name: np.ascontiguousarray(array) for name, array in _arrays(pictures).items()}
     words = {field.name: getattr(pictures, field.name) for field in fields(Pictures) if field.name not in PARTS}
-    words["arrays_sha256"] = sha256_file(folder / ARRAYS)
-    write_json(folder / WORDS, {**words, "sha256": digest(words, 64)})
+    words |= {"sha256": _content_hash(arrays), "header_sha256": digest(words, 64)}
+    with atomic(path) as temporary:
+        save_file(arrays, temporary, {"artifact": canonical_json(words)})
 
 
 def read_pictures(place: Path) -> Pictures:
-    """Read a folder of pictures, or that of one of its files; ArtifactError unless both are whole and in their form."""
-    folder = place if place.is_dir() else place.parent
-    words = _words(folder / WORDS)
-    require_file(folder / ARRAYS)
-    if sha256_file(folder / ARRAYS) != words.pop("arrays_sha256", None):
-        raise ArtifactError(f"{folder / ARRAYS}: the content differs from its checksum in {WORDS}; make both again")
+    """Read pictures by their file or its folder; ArtifactError unless they are whole and in their form."""
+    path = place / FILE if place.is_dir() else place
+    require_file(path)
     try:
-        arrays = load_file(folder / ARRAYS)
-        parts = {
-            part: form(**{field.name: arrays[f"{part}.{field.name}"] for field in fields(form)})
-            for part, form in PARTS.items()
-        }
+        with safetensors.safe_open(path, framework="np") as stream:
+            words = json.loads((stream.metadata() or {})["artifact"])
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
+        sums = words.pop("sha256"), words.pop("header_sha256")
+        parts = {part: _part(form, part, arrays) for part, form in PARTS.items()}
         told = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
-        pictures = Pictures(**told, **parts)  # type: ignore[arg-type]
-    except (safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder}: not the form of pictures ({error}); make them again") from error
-    check_pictures(pictures, str(folder))
+        pictures = Pictures(**told, **parts)
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path}: not a readable file of pictures ({error}); {CURE}") from error
+    if sums != (_content_hash(arrays), digest(words, 64)):
+        raise ArtifactError(f"{path}: the content differs from its checksum; {CURE}")
+    check_pictures(pictures, str(path))
     return pictures
 
 
-def _words(path: Path) -> dict[str, Any]:
-    """The words, checked against their own checksum and without it."""
-    require_file(path)
-    try:
-        words: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        whole = words.pop("sha256", None) == digest(words, 64)
-    except (ValueError, AttributeError, UnicodeError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON ({error}); make the pictures again") from error
-    if not whole:
-        raise ArtifactError(f"{path}: the content differs from its checksum; make the pictures again")
-    return words
+def _part(form: Any, part: str, arrays: dict[str, Array]) -> Any:
+    return form(**{field.name: arrays[f"{part}.{field.name}"] for field in fields(form)})
 
 
 def _arrays(pictures: Pictures) -> dict[str, Array]:
     return {f"{part}.{key}": array for part in PARTS for key, array in vars(getattr(pictures, part)).items()}
+
+
+def _content_hash(arrays: dict[str, Array]) -> str:
+    state = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        state.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
 
 
 def check_pictures(pictures: Pictures, name: str) -> None:
@@ -178,7 +177,7 @@ def _check_ranges(pictures: Pictures, name: str) -> None:
         ),
     }
     if broken := [rule for rule, held in found.items() if not held]:
-        raise ArtifactError(f"{name}: it does not hold that {broken[0]}; make the pictures again")
+        raise ArtifactError(f"{name}: it does not hold that {broken[0]}; {CURE}")
 
 
 def _within(values: Array, low: float, high: float) -> bool:
