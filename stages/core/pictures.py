@@ -23,7 +23,7 @@ Array = NDArray[Any]
 KINDS = ("good", "typical", "bad")  # of anchors, by how many of their companions carry their label
 FILE = "pictures.safetensors"
 CURE = "make it again with `snakemake -R pictures`"
-ROUNDED = 1 + 2**-10  # a perturbation in float16 may exceed its radius by so much
+ROUNDED, TOLERANCE = 1 + 2**-10, 1e-6  # by how much a perturbation may exceed its radius in float16, and in float32
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,11 @@ def _check_ranges(pictures: Pictures, name: str) -> None:
             _within(one, 0, 1 + 1e-5) for one in (attacked.probabilities, attacked.adversarial_probabilities)
         ),
         "perturbations lie in their ball": bool(
-            (np.abs(attacked.perturbation.astype(np.float64)).max((2, 3, 4), initial=0) <= radii * ROUNDED).all()
-            and (attacked.linf <= radii * (1 + 1e-5)).all()
+            (
+                np.abs(attacked.perturbation.astype(np.float64)).max((2, 3, 4), initial=0)
+                <= radii * ROUNDED + TOLERANCE
+            ).all()
+            and (attacked.linf <= radii + TOLERANCE).all()
             and _within(attacked.l2, 0, np.inf)
         ),
     }
