@@ -15,8 +15,9 @@ from workflow.planning.experiment import remarks
 from workflow.launch.devices import gpu_slots
 from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
+from workflow.planning.pictures import arguments as arguments_of_pictures
 from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, COMPARISONS, DATA, EMBED, FIGURE, INDEX
-from workflow.planning.stages import NEIGHBORS, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.stages import NEIGHBORS, PICTURES, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
@@ -44,6 +45,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/certify.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/tables.smk"
 
 

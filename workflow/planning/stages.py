@@ -20,6 +20,7 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "attack": {"gpu": 1},
     "autoattack": {"gpu": 1},
     "certify": {"gpu": 1},
+    "pictures": {"gpu": 1, "runtime": 20},
     "tables": {"mem_mb": 1000, "runtime": 10},
 }
 
@@ -148,6 +149,14 @@ CERTIFY = Stage(
     files=_below("certify/{key}/", certificate="certificate.json", text="certificate.md", manifest="manifest.json"),
     published=("certificate", "text", "manifest"),
 )
+PICTURES = Stage(
+    name="pictures",
+    command="pictures",
+    modules=("stages.pictures.__main__",),
+    resources="pictures",
+    files=_below("pictures/{key}/", pictures="pictures.safetensors", manifest="manifest.json"),
+    published=(),  # they hold images
+)
 TABLE = _tables("table", "tables", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
 FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
@@ -158,4 +167,4 @@ REPORT = replace(
 )
 
 # Those before the tables, none before one that it reads from.
-STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY)
+STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, PICTURES)

@@ -18,6 +18,7 @@ from workflow.planning.attack_jobs import attack_id
 from workflow.planning.certificates import certificates, certify
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob
+from workflow.planning.pictures import pictures
 from workflow.planning.runs import Planner, code_of
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
@@ -50,6 +51,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     for name, table in experiment.tables.items():
         columns = {key: ids[key] for key in table.attacks}
         plan.tables[name] = _table(experiment, name, rows[name], columns, jobs, certified)
+    pictures(plan, [row for name, table in experiment.tables.items() if table.kind == "table" for row in rows[name]])
     if shown := [job for job in plan.tables.values() if job.stage is TABLE]:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
     if certified:

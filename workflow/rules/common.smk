@@ -14,6 +14,7 @@ wildcard_constraints:
     features=NAME,
     neighbors=NAME,
     structure=NAME,
+    pictures=NAME,
     run=rf"{NAME}/{NAME}/seed\d+",
     attacks=rf"{NAME}/{NAME}/seed\d+/{NAME}",
 
