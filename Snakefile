@@ -17,7 +17,7 @@ from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
 from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, COMPARISONS, DATA, EMBED, FIGURE, INDEX
-from workflow.planning.stages import NEIGHBORS, PICTURES, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.stages import NEIGHBORS, PICTURES, PRETRAIN, RESOURCES, REPORT, STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")

@@ -16,10 +16,11 @@ from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
 from workflow.planning.experiment import Experiment
-from workflow.planning.jobs import Plan
+from workflow.planning.jobs import Plan, told
 from workflow.planning.load import load_experiment
-from workflow.planning.stages import STAGES
-from workflow.planning.tables import make_plan, told
+from workflow.planning.report import reported
+from workflow.planning.stages import PICTURES, STAGES
+from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
 LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
@@ -57,6 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     if "certificates" in plan.lists:
         listed = unpacked_json(plan.lists["certificates"].settings)
         write_json(fresh / "plans" / "certificates.json", relative(listed))
+    write_json(fresh / "plans" / "report.json", published_report(plan))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
@@ -70,6 +72,13 @@ def main(argv: list[str] | None = None) -> None:
 
 def _sources(plan: Plan) -> list[str]:
     return sorted({job.file(name) for stage in STAGES for job in plan.of(stage).values() for name in stage.published})
+
+
+def published_report(plan: Plan) -> dict[str, Any]:
+    """What the report of a published folder is told: no pictures, which would be a data set's images."""
+    told_here: dict[str, Any] = relative(reported(plan))
+    jobs = [job for job in told_here["jobs"] if job["stage"] != PICTURES.name]
+    return {**told_here, "place": "tables", "pictures": [], "jobs": jobs}
 
 
 def relative(value: Any) -> Any:

@@ -107,6 +107,11 @@ class TableJob(Job):
     plan: TablePlan
 
 
+def told(table: TablePlan) -> dict[str, Any]:
+    """A plan as the tables stage is told of it, without what is left at its default."""
+    return table.model_dump(mode="json", exclude_unset=True)
+
+
 @dataclass
 class Plan:
     """Every job of an experiment by its name among its kind; tables and the lists beside them by their own."""

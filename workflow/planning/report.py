@@ -4,10 +4,9 @@ from typing import Any
 
 from stages.core.code import ROOT
 from stages.core.files import digest, packed_json, sha256_file, unpacked_json
-from workflow.planning.jobs import Job, Plan
+from workflow.planning.jobs import Job, Plan, told
 from workflow.planning.runs import code_of
 from workflow.planning.stages import INDEX, REPORT, STAGES
-from workflow.planning.told import told
 
 PAGE = ROOT / "stages/tables/report/page"
 PAPER = ROOT / "stages/tables/paper.csv"
@@ -40,13 +39,13 @@ def reported(plan: Plan) -> dict[str, Any]:
         "title": experiment.title,
         "note": experiment.note,
         "seeds": len(experiment.seeds),
-        "command": experiment.command,
+        "command": "",
         "place": f"results/tables/{experiment.place}",
         "plans": [told(job.plan) for job in plan.tables.values()],
         "claims": lists["claims"].file("claims") if "claims" in lists else None,
         "assumptions": lists["assumptions"].file("listed"),
         "certificates": listed,
-        "pictures": [job.file("words") for job in plan.pictures.values()],
+        "pictures": [job.file("pictures") for job in plan.pictures.values()],
         "jobs": [
             {"stage": stage.name, "key": key, "manifest": job.file("manifest"), "log": job.log}
             for stage in STAGES

@@ -162,9 +162,7 @@ FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
-REPORT = replace(
-    _tables("report", "tables.report", report=".html"), modules=("stages.tables.report.__main__",)
-)
+REPORT = replace(_tables("report", "tables.report", report=".html"), modules=("stages.tables.report.__main__",))
 
 # Those before the tables, none before one that it reads from.
 STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, PICTURES)

@@ -105,5 +105,6 @@ def table_files():
         COMPARISONS: ("csv",),
         CERTIFICATES: ("csv",),
         ASSUMPTIONS: ("listed",),
+        REPORT: ("report",),
     }
     return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]

@@ -85,9 +85,7 @@ class _Axes:
         x_range = _padded(min(xs), max(xs), MARGIN if chart.points else 0.0)
         low, high = _padded(min(ys), max(ys), MARGIN)
         y_range = (0.0 if chart.zero else low, high)
-        return cls(
-            _ticks(*x_range, whole=chart.whole), _ticks(*y_range, whole=False), x_range, y_range
-        )
+        return cls(_ticks(*x_range, whole=chart.whole), _ticks(*y_range, whole=False), x_range, y_range)
 
     def x(self, value: float) -> str:
         return f"{LEFT + (value - self.x_range[0]) / (self.x_range[1] - self.x_range[0]) * (WIDTH - LEFT - RIGHT):.1f}"
@@ -113,7 +111,10 @@ class _Axes:
             )
         base = Markup('<path class="axis" d="M{} {}H{}"/>').format(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT)
         middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
-        names = Markup('<text class="x" x="{}" y="{}">{}</text><text class="name" transform="translate(12 {}) rotate(-90)">{}</text>')
+        names = Markup(
+            '<text class="x" x="{}" y="{}">{}</text>'
+            '<text class="name" transform="translate(12 {}) rotate(-90)">{}</text>'
+        )
         return [*parts, base, names.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, middle, y_label)]
 
     def mark(self, x: float, what: str) -> Markup:
@@ -127,7 +128,9 @@ class _Axes:
         points = [(x, y) for x, y in zip(series.x, series.y, strict=True) if isfinite(y)]
         parts = []
         if series.low:
-            band = [(x, low, high) for x, low, high in zip(series.x, series.low, series.high, strict=True) if isfinite(low)]
+            band = [
+                (x, low, high) for x, low, high in zip(series.x, series.low, series.high, strict=True) if isfinite(low)
+            ]
             there = " ".join(f"{self.x(x)} {self.y(high)}" for x, _, high in band)
             back = " ".join(f"{self.x(x)} {self.y(low)}" for x, low, _ in reversed(band))
             if band:
@@ -135,7 +138,10 @@ class _Axes:
         if len(points) == 1:
             return [*parts, *self.dots(series)]
         path = " ".join(f"{self.x(x)} {self.y(y)}" for x, y in points)
-        return [*parts, Markup('<path class="line c{}" d="M{}"><title>{}</title></path>').format(series.color, path, series.label)]
+        return [
+            *parts,
+            Markup('<path class="line c{}" d="M{}"><title>{}</title></path>').format(series.color, path, series.label),
+        ]
 
     def dots(self, series: Series) -> list[Markup]:
         """A dot for each point, its name where the pointer rests on it."""

@@ -90,7 +90,12 @@ def _last_attack(rows: list[list[Shown]]) -> str:
     labels = [cell.cell.column.label for cells in rows for cell in cells if not cell.cell.column.is_clean]
     if "AA" in labels:
         return "AA"
-    attacked = [cell.cell for cells in rows for cell in cells if cell.cell.accuracy is not None and cell.cell.column.label in labels]
+    attacked = [
+        cell.cell
+        for cells in rows
+        for cell in cells
+        if cell.cell.accuracy is not None and cell.cell.column.label in labels
+    ]
     return min(attacked, key=lambda cell: cell.accuracy or 0.0).column.label if attacked else ""
 
 

@@ -15,9 +15,9 @@ from stages.core.errors import ArtifactError
 from stages.core.outcomes import read_outcomes
 from stages.tables.cells import Cell, score
 from stages.tables.paper import Key, Published
+from stages.tables.remarks import remarks
 from stages.tables.report.files import Files, Link, of_job
 from stages.tables.report.runs import Trained
-from stages.tables.remarks import remarks
 from stages.tables.sheet import lay_out
 from stages.tables.stars import stars
 from stages.tables.verdicts import Verdicts
@@ -121,7 +121,9 @@ def _grid(plan: Plan, paper: dict[Key, Published], runs: Runs, files: Files, anc
 
 
 def _by_method(rows: Sequence[Row], columns: Sequence[Column], shown: list[list[Shown]]) -> Block:
-    heads = tuple((column.label, _images(cells)) for column, cells in zip(columns, zip(*shown, strict=True), strict=True))
+    heads = tuple(
+        (column.label, _images(cells)) for column, cells in zip(columns, zip(*shown, strict=True), strict=True)
+    )
     lines = (Line(row.label, "", tuple(cells)) for row, cells in zip(rows, shown, strict=True))
     return Block(rows[0].title(), "Method", heads, tuple(lines))
 
@@ -138,11 +140,17 @@ def _images(shown: Sequence[Shown]) -> str:
 
 
 def _shown(
-    plan: Plan, pair: tuple[Cell, str], row: list[tuple[Cell, str]], runs: Runs, files: Files, broken: "BrokenBy", anchor: str
+    plan: Plan,
+    pair: tuple[Cell, str],
+    row: list[tuple[Cell, str]],
+    runs: Runs,
+    files: Files,
+    broken: "BrokenBy",
+    anchor: str,
 ) -> Shown:
     cell, star = pair
     attacked = [other for other, _ in row if other.accuracy is not None and not other.column.is_clean]
-    worst = min(attacked, key=lambda other: (other.accuracy or 0.0), default=None)
+    worst = min(attacked, key=lambda other: other.accuracy or 0.0, default=None)
     within = bounds(cell)
     return Shown(
         anchor,

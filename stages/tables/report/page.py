@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+
 import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -26,21 +27,25 @@ def document(report: Report, root: Path) -> str:
     runs = trained(report.plans, files)
     tables = grids(report.plans, paper, runs, files)
     costs = cost.run_costs(report, list(runs.values()), files)
-    return _environment().get_template("report.html").render(
-        report=report,
-        compared=verdict.compared(tables, paper),
-        claims=verdict.claims(root / report.claims if report.claims else None),
-        certified=verdict.certified(report.certificates, root),
-        cannot_show=verdict.cannot_show(report, tables),
-        tables=tables,
-        runs=list(runs.values()),
-        ladders=ladders(tables),
-        galleries=galleries(report.pictures, root, _titles(report)),
-        stage_costs=cost.stage_costs(report, files),
-        run_costs=costs,
-        cost_charts=cost.accuracy_against_cost(tables, costs),
-        assumptions=_assumptions(root / report.assumptions) if report.assumptions else "",
-        environments=environments(report, files),
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            compared=verdict.compared(tables, paper),
+            claims=verdict.claims(root / report.claims if report.claims else None),
+            certified=verdict.certified(report.certificates, root),
+            cannot_show=verdict.cannot_show(report, tables),
+            tables=tables,
+            runs=list(runs.values()),
+            ladders=ladders(tables),
+            galleries=galleries(report.pictures, root, _titles(report)),
+            stage_costs=cost.stage_costs(report, files),
+            run_costs=costs,
+            cost_charts=cost.accuracy_against_cost(tables, costs),
+            assumptions=_assumptions(root / report.assumptions) if report.assumptions else "",
+            environments=environments(report, files),
+        )
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from stages.core.errors import ArtifactError
 from stages.core.job.progress import log_line
-from stages.core.pictures import Attacked, Neighborhoods, Pictures, read_pictures
+from stages.core.pictures import Attacked, Pictures, read_pictures
 
 SMALL = 32  # pixels; up to this an image is stored without loss
 QUALITY = 80
@@ -31,9 +31,13 @@ class Shot:
 
 @dataclass(frozen=True)
 class Anchor:
-    """An anchor, its neighbors, and P_x and each method's Q_x over them: (name, shares in percent)."""
+    """An anchor, its neighbors, and P_x and each method's Q_x over them: (name, shares in percent).
+
+    first: of its kind.
+    """
 
     kind: str
+    first: bool
     image: Shot
     neighbors: tuple[Shot, ...]
     bars: tuple[tuple[str, tuple[float, ...]], ...]
@@ -76,12 +80,12 @@ def galleries(paths: Sequence[str], root: Path, titles: dict[str, str]) -> list[
 
 
 def _gallery(dataset: str, pictures: Pictures, titles: dict[str, str]) -> Gallery:
-    near, attacked = pictures.neighborhoods, pictures.attacked
+    attacked = pictures.attacked
     names = [titles.get(method, method) for method in pictures.methods]
     return Gallery(
         dataset,
         attacked.images.shape[-1],
-        tuple(_anchor(place, kind, near, names, pictures.classes) for place, kind in enumerate(pictures.kinds)),
+        tuple(_anchor(place, pictures, names) for place in range(len(pictures.kinds))),
         tuple(
             Shot(encoded(image), (pictures.classes[label],), alt=f"test image {index}")
             for image, label, index in zip(attacked.images, attacked.labels, attacked.ids, strict=True)
@@ -95,7 +99,8 @@ def _gallery(dataset: str, pictures: Pictures, titles: dict[str, str]) -> Galler
     )
 
 
-def _anchor(place: int, kind: str, near: Neighborhoods, names: list[str], classes: tuple[str, ...]) -> Anchor:
+def _anchor(place: int, pictures: Pictures, names: list[str]) -> Anchor:
+    near, classes, kind = pictures.neighborhoods, pictures.classes, pictures.kinds[place]
     label = near.labels[place]
     neighbors = tuple(
         Shot(
@@ -115,7 +120,7 @@ def _anchor(place: int, kind: str, near: Neighborhoods, names: list[str], classe
     shares = [("P", near.p[place]), *zip((f"Q of {name}" for name in names), near.q[:, place], strict=True)]
     bars = tuple((name, tuple(float(100 * share) for share in values)) for name, values in shares)
     image = Shot(encoded(near.images[place]), (classes[label],), alt=f"training image {near.ids[place]}")
-    return Anchor(kind, image, neighbors, bars)
+    return Anchor(kind, kind not in pictures.kinds[:place], image, neighbors, bars)
 
 
 def _under(method: int, attacked: Attacked, pictures: Pictures) -> tuple[tuple[Shot, Shot], ...]:

@@ -1,4 +1,4 @@
-"""What the report opens on: the paper's cells beside ours, the claims, the worst certificate, and what all of it shows."""
+"""What the report opens on: the paper's cells beside ours, the claims, the worst certificate, what cannot be shown."""
 
 import json
 from collections.abc import Sequence
@@ -89,8 +89,8 @@ def cannot_show(report: Report, grids: Sequence[Grid]) -> list[str]:
     told = []
     if seeds < SEEDS:
         told.append(
-            f"{seeds or 'No'} seed{'s' * (seeds != 1)}: what is said here is said of these checkpoints; another seed trains"
-            f" others, and a claim about methods needs {SEEDS} seeds or more."
+            f"{seeds or 'No'} seed{'s' * (seeds != 1)}: what is said here is said of these checkpoints; another seed"
+            f" trains others, and a claim about methods needs {SEEDS} seeds or more."
         )
     else:
         told.append(f"{seeds} seeds: claims about methods rest on the spread between them.")
