@@ -19,8 +19,8 @@ def report(plan: Plan) -> Job:
     before = [*plan.tables.values(), *lists, *plan.pictures.values()]
     page = [sha256_file(path) for path in sorted(PAGE.iterdir())]
     inputs = [path for job in plan.tables.values() for path in job.plan.files()]
-    inputs += [job.file(name) for job, name in zip(lists, ("claims", "listed"), strict=False)]
-    inputs += [one["path"] for one in asked["certificates"]] + asked["pictures"]
+    inputs += [path for path in (asked["claims"], asked["assumptions"]) if path]
+    inputs += [*(one["path"] for one in asked["certificates"]), *asked["pictures"]]
     return Job(
         REPORT,
         f"{plan.experiment.place}/report",
