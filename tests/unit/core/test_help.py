@@ -15,6 +15,7 @@ from stages.core.config.data import Data
 from stages.core.config.help import settings_help
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
+from stages.core.config.pictures import PicturesSettings
 from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
@@ -30,6 +31,7 @@ STAGES = {
     "train": TrainSettings,
     "attack": AttackSettings,
     "attack.certificate": CertificateSettings,
+    "pictures": PicturesSettings,
     "tables": Plan,
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
