@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.tables.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
@@ -34,6 +34,7 @@ def tick_labels(svg: ET.Element, axis: str) -> tuple[list[float], list[float]]:
     return [value for value, _ in values], [float(text.attrib[axis]) for _, text in values]
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_a_line_goes_through_its_points_as_the_ticks_measure_them(points: list[tuple[int, float]]) -> None:
     x, y = zip(*sorted(points), strict=True)
