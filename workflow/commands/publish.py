@@ -15,15 +15,16 @@ from stages.core.files import unpacked_json, write_json, write_text
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
+from workflow.planning.claims import own_claims
 from workflow.planning.experiment import Experiment
-from workflow.planning.jobs import Plan
+from workflow.planning.jobs import Plan, told
 from workflow.planning.load import load_experiment
 from workflow.planning.stages import STAGES
-from workflow.planning.tables import make_plan, told
+from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
-LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
-(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `certify/` the
+LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`), the claims that they bear out
+(`claims.csv`) and what the experiment assumes (`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `certify/` the
 certificates where there are any, `train/` the histories, and each folder its manifests (settings, hashes, versions,
 seeds, seconds). `make published` makes the tables again from these files alone.
 """
@@ -57,6 +58,8 @@ def main(argv: list[str] | None = None) -> None:
     if "certificates" in plan.lists:
         listed = unpacked_json(plan.lists["certificates"].settings)
         write_json(fresh / "plans" / "certificates.json", relative(listed))
+    if experiment.claims:
+        write_json(fresh / "plans" / "claims.json", own_claims(experiment))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"

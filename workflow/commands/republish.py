@@ -1,6 +1,6 @@
 """`python -m workflow.commands.republish [--check]`: make the published tables again from their outcomes alone.
 
-With --check nothing is written: every CSV, LaTeX and text file must come out byte for byte as it is committed.
+With --check nothing is written: every CSV, LaTeX and text file, and claims.json, must come out byte for byte as it is committed.
 """
 
 import argparse
@@ -19,16 +19,17 @@ from stages.core.files import packed_json
 from workflow.commands.cli import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt", ".md")
-ASSUMPTIONS, CERTIFICATES = "assumptions", "certificates"
+ASSUMPTIONS, CERTIFICATES, CLAIMS = "assumptions", "certificates", "claims"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What makes one table, figure or list: its name, its stage and that stage's --settings."""
+    """What makes one table, figure or list: its name, its stage, that stage's --settings, and its manifest's name."""
 
     name: str
     stage: str
     settings: str
+    ending: str = ".json"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -69,15 +70,18 @@ def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """Of every table and figure, of the pairs of rows, of the certificates, and of the assumptions."""
+    """Of every table and figure, of the pairs of rows, of the certificates, of the claims, and of the assumptions."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES)]
+    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, CLAIMS)]
     for path in tables:
         yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
         yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
     if (listed := folder / "plans" / f"{CERTIFICATES}.json") in plans:
         yield Job(CERTIFICATES, "tables.certificates", f"@{listed}")
+    own = plans.get(folder / "plans" / f"{CLAIMS}.json", {})
+    told = {"experiment": plans[tables[0]]["experiment"], "plans": [plans[path] for path in tables], **own}
+    yield Job(CLAIMS, "tables.claims", packed_json(told), "-manifest.json")
     yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
 
 
@@ -85,13 +89,16 @@ def _make(job: Job, folder: Path, out: Path) -> None:
     command = [sys.executable, "-m", f"stages.{job.stage}", "--settings", job.settings]
     if job.name != ASSUMPTIONS:  # it reads no file
         command += ["--root", str(folder)]
-    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{job.name}.json")], check=True, cwd=ROOT)
+    subprocess.run(
+        [*command, "--out", str(out), "--manifest", str(out / f"{job.name}{job.ending}")], check=True, cwd=ROOT
+    )
 
 
 def _compare(made: Path, committed: Path) -> None:
     for path in sorted(made.iterdir()):
         other = committed / path.name
-        if path.suffix in COMPARED and (not other.is_file() or path.read_bytes() != other.read_bytes()):
+        compared = path.suffix in COMPARED or path.name == "claims.json"
+        if compared and (not other.is_file() or path.read_bytes() != other.read_bytes()):
             raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
 
 

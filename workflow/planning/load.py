@@ -12,7 +12,8 @@ from stages.core.config.messages import validation_message
 from stages.core.config.signatures import shortened
 from stages.core.errors import ConfigError
 from stages.core.files import digest
-from workflow.planning.experiment import Experiment, check, merge
+from workflow.planning.checks import check
+from workflow.planning.experiment import Experiment, merge
 from workflow.planning.reading import read_yaml
 
 MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")

@@ -58,9 +58,10 @@ def _below(place: str, **files: str) -> dict[str, str]:
     return {name: f"results/{place}{file}" for name, file in files.items()}
 
 
-def _tables(name: str, module: str, **files: str) -> Stage:
-    modules = (f"stages.{module}" if "." in module else f"stages.{module}.__main__",)
-    files = _below("tables/{key}", **files, manifest=".json")
+def _tables(name: str, module: str, *, code: str = "", manifest: str = ".json", **files: str) -> Stage:
+    """code: the module below stages/, where it is not the one that is named."""
+    modules = (f"stages.{code or module}",)
+    files = _below("tables/{key}", **files, manifest=manifest)
     return Stage(name=name, command=module, modules=modules, resources="tables", files=files)
 
 
@@ -148,10 +149,15 @@ CERTIFY = Stage(
     files=_below("certify/{key}/", certificate="certificate.json", text="certificate.md", manifest="manifest.json"),
     published=("certificate", "text", "manifest"),
 )
-TABLE = _tables("table", "tables", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
-FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
+TABLE = _tables(
+    "table", "tables", code="tables.__main__", csv=".csv", tex=".tex", document="-document.tex", text=".txt"
+)
+FIGURE = _tables("figure", "tables", code="tables.__main__", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
+CLAIMS = _tables(
+    "claims", "tables.claims", code="tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json"
+)
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
 
 # Those before the tables, none before one that it reads from.

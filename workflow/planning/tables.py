@@ -1,7 +1,7 @@
 """What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -16,8 +16,9 @@ from stages.core.files import digest, packed_json, sha256_file
 from workflow.planning.assumptions import assumptions
 from workflow.planning.attack_jobs import attack_id
 from workflow.planning.certificates import certificates, certify
+from workflow.planning.claims import claims
 from workflow.planning.experiment import Experiment
-from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob
+from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob, told
 from workflow.planning.runs import Planner, code_of
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
@@ -54,13 +55,9 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
     if certified:
         plan.lists["certificates"] = certificates(plan, every, certified)
+    plan.lists["claims"] = claims(plan)
     plan.lists["assumptions"] = assumptions(experiment)
     return plan
-
-
-def told(table: TablePlan) -> dict[str, Any]:
-    """A plan as the tables stage is told of it, without what is left at its default."""
-    return table.model_dump(mode="json", exclude_unset=True)
 
 
 def _comparisons(experiment: Experiment, tables: list[TableJob]) -> Job:
@@ -127,7 +124,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "assumptions"):
+    for name in ("comparisons", "certificates", "claims", "assumptions"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

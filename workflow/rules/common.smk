@@ -103,6 +103,7 @@ def table_files():
         FIGURE: ("png", "pdf"),
         COMPARISONS: ("csv",),
         CERTIFICATES: ("csv",),
+        CLAIMS: ("csv", "json"),
         ASSUMPTIONS: ("listed",),
     }
     return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]
