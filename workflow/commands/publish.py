@@ -23,10 +23,10 @@ from workflow.planning.stages import STAGES
 from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
-LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`), the claims that they bear out
-(`claims.csv`) and what the experiment assumes (`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `certify/` the
-certificates where there are any, `train/` the histories, and each folder its manifests (settings, hashes, versions,
-seeds, seconds). `make published` makes the tables again from these files alone.
+LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`), whether claims hold (`claims.csv`,
+`claims.json`) and what the experiment assumes (`assumptions.md`); `plans/` which run stands in which cell, `attack/`
+every image's outcome, `certify/` the certificates where there are any, `train/` the histories, and each folder its
+manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from these files alone.
 """
 
 

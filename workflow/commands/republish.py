@@ -1,6 +1,7 @@
 """`python -m workflow.commands.republish [--check]`: make the published tables again from their outcomes alone.
 
-With --check nothing is written: every CSV, LaTeX and text file, and claims.json, must come out byte for byte as it is committed.
+With --check nothing is written: every CSV, LaTeX and text file, and claims.json, must come out byte for byte as it is
+committed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ ASSUMPTIONS, CERTIFICATES, CLAIMS = "assumptions", "certificates", "claims"
 
 @dataclass(frozen=True)
 class Job:
-    """What makes one table, figure or list: its name, its stage, that stage's --settings, and its manifest's name."""
+    """What makes one table, figure or list: its name, its stage, that stage's --settings, and how its manifest ends."""
 
     name: str
     stage: str

@@ -79,20 +79,17 @@ def _blocks(where: str, name: int | str | None, tables: Sequence[TablePlan]) -> 
     meant = [table for table in tables if name in (None, table.table, table.paper)]
     if not meant:
         known = nearest(str(name), [table.table for table in tables])
-        which = (
-            f"no table answers to Table {name} of the paper" if isinstance(name, int) else f"'{name}' is no such table"
-        )
-        raise ConfigError(f"{where}: {which} {known}")
+        rule = f"none answers to Table {name} of the paper" if isinstance(name, int) else f"'{name}' is no such table"
+        raise ConfigError(f"{where}: {rule} {known}")
     return [(table, rows) for table in meant for rows in table.blocks()]
 
 
-def _check_words(where: str, words: str | tuple[str, ...], blocks: Sequence[Sequence[tuple[str, ...]]]) -> None:
+def _check_words(where: str, words: str | Sequence[str], blocks: Sequence[Sequence[tuple[str, ...]]]) -> None:
     """ConfigError for a word that means one entry, of those known by several names each, in no block."""
     for word in (words,) if isinstance(words, str) else words:
         if all(place_of(word, entries) is None for entries in blocks):
             known = list(dict.fromkeys(name for entries in blocks for names in entries for name in names if name))
-            fitting = [name for name in known if folded(name) == folded(word)]
-            rule = "fits several; name one by its label" if fitting else "is not there"
-            raise ConfigError(
-                f"{where}: '{word}' {rule} {nearest(word, [name for name in known if name not in fitting])}"
-            )
+            if any(folded(name) == folded(word) for name in known):
+                labels = list(dict.fromkeys(names[-2] for entries in blocks for names in entries))
+                raise ConfigError(f"{where}: '{word}' fits several; name one by its label (known: {', '.join(labels)})")
+            raise ConfigError(f"{where}: '{word}' is not there {nearest(word, known)}")

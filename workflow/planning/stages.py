@@ -58,11 +58,10 @@ def _below(place: str, **files: str) -> dict[str, str]:
     return {name: f"results/{place}{file}" for name, file in files.items()}
 
 
-def _tables(name: str, module: str, *, code: str = "", manifest: str = ".json", **files: str) -> Stage:
-    """code: the module below stages/, where it is not the one that is named."""
-    modules = (f"stages.{code or module}",)
+def _tables(name: str, module: str, *, manifest: str = ".json", **files: str) -> Stage:
     files = _below("tables/{key}", **files, manifest=manifest)
-    return Stage(name=name, command=module, modules=modules, resources="tables", files=files)
+    command = module.removesuffix(".__main__")
+    return Stage(name=name, command=command, modules=(f"stages.{module}",), resources="tables", files=files)
 
 
 DATA = Stage(
@@ -149,15 +148,11 @@ CERTIFY = Stage(
     files=_below("certify/{key}/", certificate="certificate.json", text="certificate.md", manifest="manifest.json"),
     published=("certificate", "text", "manifest"),
 )
-TABLE = _tables(
-    "table", "tables", code="tables.__main__", csv=".csv", tex=".tex", document="-document.tex", text=".txt"
-)
-FIGURE = _tables("figure", "tables", code="tables.__main__", csv=".csv", png=".png", pdf=".pdf")
+TABLE = _tables("table", "tables.__main__", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
+FIGURE = _tables("figure", "tables.__main__", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
-CLAIMS = _tables(
-    "claims", "tables.claims", code="tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json"
-)
+CLAIMS = _tables("claims", "tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
 
 # Those before the tables, none before one that it reads from.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from stages.core.config.quantities import NonNegative
 from stages.core.config.section import Name, Section
@@ -14,9 +14,15 @@ def _word(value: Any) -> Any:
     return spelled(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _table(name: int | str) -> int | str:
+    if isinstance(name, int) and not 1 <= name <= 7:
+        raise ValueError("the paper has Tables 1 to 7; name one of them, or a table of this experiment")
+    return name
+
+
 Word = Annotated[str, BeforeValidator(_word), Field(min_length=1)]
-Words = Annotated[tuple[Word, ...], Field(min_length=1)]
-TableName = Annotated[int, Field(ge=1, le=7)] | Name
+Words = Annotated[list[Word], Field(min_length=1)]
+TableName = Annotated[int | str, AfterValidator(_table)]
 
 
 class _Stated(Section):
@@ -24,7 +30,9 @@ class _Stated(Section):
 
     text: str = Field(min_length=1, description="the claim in one sentence")
     source: str = Field("", description="where it is made")
-    datasets: tuple[Word, ...] = Field((), description="data sets that it speaks of; default: all of the table")
+    datasets: list[Word] = Field(
+        default_factory=list, description="data sets that it speaks of; default: all of the table"
+    )
 
 
 class _OfTable(_Stated):
@@ -48,7 +56,7 @@ class Order(_OfTable):
     """Accuracy rises along some rows."""
 
     kind: Literal["order"] = Field(description="accuracy rises along rows")
-    rows: Annotated[tuple[Word, ...], Field(min_length=2)] = Field(description="rows in their order")
+    rows: Annotated[list[Word], Field(min_length=2)] = Field(description="rows in their order")
     falls: bool = Field(False, description="it falls along them")
 
 
@@ -67,10 +75,12 @@ class Loss(_Stated):
     kind: Literal["loss"] = Field(description="losses while training")
     table: Name | None = Field(None, description="a figure of losses of this experiment; default: all of them")
     loss: Literal["lsp", "objective"] = Field("lsp", description="which: the LSP term's, or the objective's")
-    rises: tuple[Word, ...] = Field((), description="rows whose loss is larger in the last fifth than in the first")
-    falls: tuple[Word, ...] = Field((), description="rows whose loss is smaller in the last fifth than in the first")
-    better: tuple[Word, ...] = Field((), description="rows whose mean loss over all epochs is smaller")
-    than: tuple[Word, ...] = Field((), description="rows whose mean loss over all epochs is larger")
+    rises: list[Word] = Field(
+        default_factory=list, description="rows whose loss ends larger: last fifth of the epochs against the first"
+    )
+    falls: list[Word] = Field(default_factory=list, description="rows whose loss ends smaller, likewise")
+    better: list[Word] = Field(default_factory=list, description="rows whose mean loss over all epochs is smaller")
+    than: list[Word] = Field(default_factory=list, description="rows whose mean loss over all epochs is larger")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Loss":
