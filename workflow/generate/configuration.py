@@ -17,6 +17,7 @@ from stages.core.code import ROOT
 from stages.core.config.attacks import Attack
 from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
+from stages.core.config.claims import Gain, Higher, Loss, Order
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.method import Lsp, Method, Monitor
 from stages.core.config.moco import Features, Moco
