@@ -117,7 +117,7 @@ class Experiment(Section):
         return self._command
 
     def as_loaded(self, variant: str, command: str) -> "Experiment":
-        """The experiment with the name of what overlays have changed in it ('': nothing), and the command that runs it."""
+        """The experiment, the name of what overlays have changed in it ('': nothing), and what runs it."""
         loaded = self.model_copy()
         loaded._variant, loaded._command = variant, command
         return loaded

@@ -100,11 +100,6 @@ class AttackJob(Job):
         return self.asks
 
 
-def told(table: TablePlan) -> dict[str, Any]:
-    """A plan as the tables stage is told of it, without what is left at its default."""
-    return table.model_dump(mode="json", exclude_unset=True)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableJob(Job):
     """What makes a table or a figure; its settings are the plan of it, packed for a command line."""
