@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages.tables.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
 
-NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
+NUMBERS = st.integers(-(10**7), 10**7).map(lambda value: value / 1000)
 POINTS = st.lists(st.tuples(st.integers(1, 200), NUMBERS), min_size=2, max_size=30, unique_by=lambda point: point[0])
 
 
