@@ -1,15 +1,14 @@
 """`python -m workflow.commands.status`: which of an experiment's jobs are done, failed, started or missing."""
 
-import re
 from pathlib import Path
 
 from workflow.commands.cli import experiment_of, run
+from workflow.commands.logs import read_log
 from workflow.planning.jobs import Plan
 from workflow.planning.stages import INDEX, STAGES
 from workflow.planning.tables import make_plan
 
 STATES = ("done", "failed", "started", "missing")
-FAILURE = re.compile(r"^(error: |Traceback )", re.MULTILINE)
 
 
 def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str]]]:
@@ -31,9 +30,10 @@ def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str
 def _state(output: Path, log: Path) -> str:
     if output.is_file():
         return "done"
-    if not log.is_file():
+    found = read_log(log)
+    if found is None:
         return "missing"
-    return "failed" if FAILURE.search(log.read_text(encoding="utf-8", errors="replace")) else "started"
+    return "failed" if found.failure else "started"
 
 
 def main(argv: list[str] | None = None) -> None:
