@@ -6,11 +6,13 @@ lines also with 1, when something has failed and nothing runs any more. Jobs run
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
+from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from workflow.commands.cli import ROOT, command_line, run
@@ -29,8 +31,13 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument(
         "--interval", type=_seconds, help=f"seconds between looks (default: {ON_A_TERMINAL:g}; in a pipe {IN_A_PIPE:g})"
     )
+    cli.add_argument("--directory", type=Path, default=Path(), help="where results/ and logs/ are, as for snakemake")
     arguments = cli.parse_args(argv)
-    experiment = load_experiment(arguments.configfile, ROOT / "config.yaml")
+    if not arguments.directory.is_dir():
+        cli.error(f"--directory: {arguments.directory} is no folder")
+    files = [file.resolve() for file in arguments.configfile]
+    os.chdir(arguments.directory)
+    experiment = load_experiment(files, ROOT / "config.yaml")
     observer, console = Observer(make_plan(experiment)), Console()
     interval: float | None = arguments.interval
     try:
@@ -44,14 +51,19 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def on_a_terminal(place: str, observer: Observer, console: Console, interval: float) -> None:
-    """Show each look in the place of the last one until all is done."""
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
-            look = observer.look(time.time())
-            live.update(frame(place, look, console.width, console.height), refresh=True)
-            if look.done:
-                return
-            time.sleep(interval)
+    """Show each look in the place of the last one until all is done or Ctrl-C; the last one stays."""
+    shown: RenderableType = ""
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                look = observer.look(time.time())
+                shown = frame(place, look, console.width, console.height)
+                live.update(shown, refresh=True)
+                if look.done:
+                    return
+                time.sleep(interval)
+    finally:
+        console.print(shown)
 
 
 def in_a_pipe(observer: Observer, interval: float) -> int:
