@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from stages.attack.evaluation import Evaluation
-from stages.core.job import epochs, progress
+from stages.core.job import epochs, lease, progress
 from tests.conftest import Project
-from workflow.commands.logs import TAIL, Log, read_log
+from workflow.commands.watch.logs import TAIL, Log, read_log
+from workflow.commands.watch.look import SILENT
 from workflow.commands.watch.said import Said, said
 from workflow.commands.watch.times import duration, seconds_of
 from workflow.planning.jobs import Job, Plan
@@ -97,6 +98,10 @@ def test_a_certificate_is_told_by_its_last_finding(told: Callable[..., Said]) ->
     assert told(CERTIFY, "certificate: pgd: 21 of 40 robust, 0.1 s").where == "after pgd: 21 of 40 robust, 0.1 s"
 
 
+def test_a_job_is_silent_when_another_would_take_over_its_lease() -> None:
+    assert SILENT == lease.STALE
+
+
 def test_a_log_without_a_line_may_wait_for_a_gpu(plan_of: Callable[..., Plan]) -> None:
     job = next(iter(plan_of().train.values()))
     assert "GPU" in said(job, Log(0.0, "", ()), 0.0).where
@@ -109,6 +114,7 @@ def test_the_logs_of_a_finished_experiment_are_understood(finished: Project, pla
             log = read_log(finished.root / job.log)
             assert log is not None
             assert log.begun is not None
+            assert (finished.root / job.stage.resumed(job.key) / "finished").is_dir()  # the folder that it held
             found = said(job, log, log.modified)
             assert found.where == where or (stage is ATTACK and found.where.endswith("% robust"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workflow.commands.logs import Log, read_log
+from workflow.commands.watch.logs import Log, read_log
 from workflow.commands.watch.said import Said, said
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import ATTACK, CERTIFY, INDEX, NEIGHBORS, PRETRAIN, STAGES, TRAIN

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from stages.core.config.attacks import AttackSettings
-from workflow.commands.logs import Log
+from workflow.commands.watch.logs import Log
 from workflow.commands.watch.times import duration, seconds_of
 from workflow.planning.jobs import Job
 from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, TRAIN
