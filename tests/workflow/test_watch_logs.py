@@ -17,7 +17,7 @@ from workflow.commands.watch.look import SILENT
 from workflow.commands.watch.said import Said, said
 from workflow.commands.watch.times import duration, seconds_of
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, TRAIN, Stage
+from workflow.planning.stages import ATTACK, CERTIFY, DATA, PRETRAIN, TRAIN, Stage
 
 HEADER = "attempt 2 on node7, 2026-11-28T10:33:27+00:00, 1 thread"
 ROW = {"epoch": 4.0, "lr": 0.1, "loss": 2.25, "lsp_loss": 0.0435, "clean_accuracy": 0.5, "robust_accuracy": 0.19}
@@ -62,6 +62,14 @@ def test_a_line_between_epochs_as_progress_writes_it_counts_the_part_that_is_don
     assert (found.where, found.left) == ("4.5 of 10 epochs", 6 * 40 - 22)
     at_first = told(TRAIN, "epoch 1: 4/8 in 20 s")
     assert (at_first.where, at_first.left) == ("0.5 of 10 epochs", 10 * 40 - 20)
+
+
+@pytest.mark.parametrize(
+    "line", ["epoch 1/2: hello world, 3.0 s", "epoch 1/0 in 0 s", "attack", "error of: 3/0 in 2 s", "12"]
+)
+def test_a_line_of_another_kind_is_shown_as_it_is(told: Callable[..., Said], line: str) -> None:
+    for stage in (TRAIN, PRETRAIN, ATTACK, CERTIFY, DATA):
+        assert line.partition(":")[0] in told(stage, line).where + told(stage, line).measured
 
 
 def test_a_resumed_run_counts_from_where_it_goes_on(told: Callable[..., Said]) -> None:

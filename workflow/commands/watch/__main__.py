@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     interval: float | None = arguments.interval
     try:
         if console.is_terminal and not console.is_dumb_terminal:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # which leaves the terminal as it was
             on_a_terminal(experiment.place, observer, console, interval or ON_A_TERMINAL)
         else:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a traceback

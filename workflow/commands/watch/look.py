@@ -110,9 +110,11 @@ class Observer:
     def _seen(self, stage: str, job: Job, now: float) -> Seen:
         try:
             made = (self.root / job.file(next(iter(job.stage.files)))).stat()
-            return Seen(stage, job, "done", made.st_mtime)
         except OSError:
             log = self._log(job)
+        else:
+            self._logs.pop(job.log, None)
+            return Seen(stage, job, "done", made.st_mtime)
         if log is None:
             return Seen(stage, job, "missing")
         alive = max([log.modified, *self._heartbeats(job)])

@@ -11,14 +11,14 @@ from workflow.commands.watch.times import duration, seconds_of
 from workflow.planning.jobs import Job
 from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, TRAIN
 
-EPOCH = re.compile(r"(?:MoCo )?epoch (\d+)/(\d+): (.*), ([\d.]+) s")
+EPOCH = re.compile(r"(?:MoCo )?epoch (\d+)/(\d+): ((?:[^,]+ -?(?:\d+\.\d+|inf), )*)(\d+\.\d+) s")
 RESUMED = re.compile(r"resumed after epoch (\d+), .*")
-STEP = re.compile(r"(.+): (\d+)/(\d+) in (\d+) s")
+STEP = re.compile(r"(.+): (\d+)/([1-9]\d*) in (\d+) s")
 SEARCH = re.compile(
     r"attack (.+): \w+: (\S+), iteration (\d+) of (\d+): (\d+ of \d+ points) left, robust accuracy (.*)"
     r" so far; this search has at most ([\d:]+) to go"
 )
-FINISHED = re.compile(r"(\S+): robust accuracy ([\d.]+) of (\d+), [\d.]+ s")
+FINISHED = re.compile(r"(\S+): robust accuracy (\d\.\d+) of \d+, \d+\.\d+ s")
 CERTIFICATE = re.compile(r"certificate: (.*)")
 RECENT = 5  # epochs whose mean is what one takes
 FIRST = ("loss", "clean_accuracy", "robust_accuracy")
@@ -73,7 +73,7 @@ def _epochs(job: Job) -> int:
 
 def _measured(parts: str, each: float | None) -> str:
     """Loss, accuracies and the seconds of an epoch first, then the other terms, which a narrow terminal cuts."""
-    values = dict(part.rsplit(" ", 1) for part in parts.split(", ") if " " in part)
+    values = dict(part.rsplit(" ", 1) for part in parts.split(", ") if part)
     told = [_value(name, values[name]) for name in FIRST if name in values]
     told += [] if each is None else [f"{each:.1f} s an epoch"]
     return ", ".join(told + [_value(name, values[name]) for name in values if name not in FIRST])

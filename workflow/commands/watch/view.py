@@ -3,6 +3,7 @@
 Whatever comes from a log, a name or a path is shown as it is, never read as markup.
 """
 
+import textwrap
 from collections import Counter
 from datetime import datetime
 
@@ -25,18 +26,18 @@ STYLES = {
 WIDE = 120  # columns from which a job takes one line
 GAP = 2
 LEAST, MOST = 4, 40  # columns of a bar
+LEFT = len("23 h 59 min left")
 
 
 def frame(place: str, look: Look, width: int, height: int) -> RenderableType:
     """The stages, then jobs that failed, that are silent or stopped, that run; of each as many as there is room for."""
     head = [_cut(f"experiment {place}  {_clock(look.at)}", width, "bold"), _stages(look, width)]
-    times = [Text(part, "bold") for part in _wrapped(_times(look), width)]
+    times = [Text(part, "bold") for part in textwrap.wrap(_times(look), width)]
     room = height - 1 - len(times) - 1 - (len(look.stages) + 2)
     failed = _listed([_failed(seen, width) for seen in look.of("failed")], "failed", room // 2)
     room -= len(failed)
-    silent = _listed([_job(seen, look, width) for seen in look.of("silent", "stopped")], "silent or stopped", room // 2)
-    room -= len(silent)
-    running = _listed([_job(seen, look, width) for seen in look.of("running")], "running", room)
+    silent = _listed(_jobs(look, width, "silent", "stopped"), "silent or stopped", room // 2)
+    running = _listed(_jobs(look, width, "running"), "running", room - len(silent))
     return Group(*head, *times, *failed, *silent, *running)
 
 
@@ -45,7 +46,7 @@ def line(look: Look) -> str:
     jobs = sum(map(len, look.stages.values()))
     others = [f"{count} {state}" for state in STATES[1:] if (count := look.count(state))]
     counts = ", ".join([f"{look.count('done')} of {jobs} done", *others])
-    return "; ".join(filter(None, (f"{_clock(look.at)} {counts}", _times(look))))
+    return "; ".join(filter(None, (f"{_clock(look.at, '%Y-%m-%d %H:%M:%S')} {counts}", _times(look))))
 
 
 def failures(look: Look) -> list[str]:
@@ -60,7 +61,7 @@ def _times(look: Look) -> str:
 
 
 def _left(left: Left, running: int) -> str:
-    """Nothing is guessed: what is not known of a job is not known of all."""
+    """What is known of it, and of how many jobs nothing is: nothing is guessed."""
     known = left.jobs - left.unknown
     if not left.jobs:
         return ""
@@ -92,18 +93,26 @@ def _stages(look: Look, width: int) -> Table:
 
 def _failed(seen: Seen, width: int) -> list[Text]:
     """Name, error and log: the log's path whole, to be copied."""
-    name = _middle(_name(seen), width - len("failed  "))
-    log = [Text(f"  {part}" if not place else part) for place, part in enumerate(_wrapped(seen.job.log, width - GAP))]
-    return [Text("failed  ", STYLES["failed"]).append(name, "default"), _cut(f"  {_error(seen)}", width), *log]
+    name = _middle(_name(seen), width - len("failed") - GAP)
+    log = textwrap.wrap(seen.job.log, width, initial_indent="  ", break_on_hyphens=False)
+    first = _cut(f"failed  {name}", width, STYLES["failed"], len("failed"))
+    return [first, _cut(f"  {_error(seen)}", width), *map(Text, log)]
 
 
 def _error(seen: Seen) -> str:
     return seen.log.failure if seen.log is not None else ""
 
 
-def _job(seen: Seen, look: Look, width: int) -> list[Text]:
+def _jobs(look: Look, width: int, *states: str) -> list[list[Text]]:
+    """The jobs in these states, their names in a column where each takes one line."""
+    found = look.of(*states)
+    column = min(width // 3, max((len(_name(seen)) for seen in found), default=0))
+    return [_job(seen, look.at, width, column) for seen in found]
+
+
+def _job(seen: Seen, now: float, width: int, column: int) -> list[Text]:
     """One line, or two on a narrow terminal: the job and how far it is, then what it measured and what is left."""
-    said, state, now = seen.said, seen.state, look.at
+    said, state = seen.said, seen.state
     if state == "silent":
         state = f"silent for {duration(now - (seen.alive or now))}"
     where = said.where
@@ -112,8 +121,9 @@ def _job(seen: Seen, look: Look, width: int) -> list[Text]:
     left = f"{duration(said.left)} left" if said.left is not None and seen.state == "running" else ""
     told = ", ".join(filter(None, (where, said.measured)))
     if width >= WIDE:
-        named = _middle(_name(seen), width // 3)
-        return [_cut("  ".join(filter(None, (state, named, left, told))), width, STYLES[seen.state], len(state))]
+        named = _middle(_name(seen), column).ljust(column)
+        told = f"{left:{LEFT}}  {told}" if seen.state == "running" else told
+        return [_cut(f"{state}  {named}  {told}", width, STYLES[seen.state], len(state))]
     named = _middle(_name(seen), width - len(state) - len(left) - 2 * GAP)
     first = _cut("  ".join(filter(None, (state, named, left))), width, STYLES[seen.state], len(state))
     return [first, _cut(f"  {told}", width)]
@@ -134,8 +144,8 @@ def _name(seen: Seen) -> str:
     return f"{seen.job.stage.name} {seen.job.key}"
 
 
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at).strftime("%H:%M:%S")
+def _clock(at: float, form: str = "%H:%M:%S") -> str:
+    return datetime.fromtimestamp(at).strftime(form)
 
 
 def _middle(text: str, width: int) -> str:
@@ -153,14 +163,3 @@ def _cut(text: str, width: int, style: str = "", styled: int | None = None) -> T
     if style:
         shown.stylize(style, 0, len(text) if styled is None else styled)
     return shown
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """In pieces of a width, to be counted as lines; broken behind a space where there is one."""
-    pieces = []
-    while len(text) > width:
-        at = text.rfind(" ", 0, width + 1)
-        at = width if at <= 0 else at
-        pieces.append(text[:at])
-        text = text[at:].lstrip(" ")
-    return [*pieces, text]
