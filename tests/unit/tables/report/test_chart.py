@@ -27,10 +27,8 @@ def path_of(svg: ET.Element, kind: str) -> np.ndarray:
 
 def tick_labels(svg: ET.Element, axis: str) -> tuple[list[float], list[float]]:
     """Values and places of an axis' ticks."""
-    found = [text for text in svg.iter("text") if text.attrib["class"] == axis and text.text]
-    values = [
-        (float(text.text.replace("−", "-")), text) for text in found if re.fullmatch(r"[−\d.e+-]+", text.text or "")
-    ]
+    found = [(text.text or "", text) for text in svg.iter("text") if text.attrib["class"] == axis]
+    values = [(float(word.replace("−", "-")), text) for word, text in found if re.fullmatch(r"[−\d.e+-]+", word)]
     return [value for value, _ in values], [float(text.attrib[axis]) for _, text in values]
 
 
