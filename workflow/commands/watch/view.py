@@ -31,7 +31,7 @@ LEFT = len("23 h 59 min left")
 
 def frame(place: str, look: Look, width: int, height: int) -> RenderableType:
     """The stages, then jobs that failed, that are silent or stopped, that run; of each as many as there is room for."""
-    head = [_cut(f"experiment {place}  {_clock(look.at)}", width, "bold"), _stages(look, width)]
+    head: list[RenderableType] = [_cut(f"experiment {place}  {_clock(look.at)}", width, "bold"), _stages(look, width)]
     times = [Text(part, "bold") for part in textwrap.wrap(_times(look), width)]
     room = height - 1 - len(times) - 1 - (len(look.stages) + 2)
     failed = _listed([_failed(seen, width) for seen in look.of("failed")], "failed", room // 2)
@@ -85,7 +85,8 @@ def _stages(look: Look, width: int) -> Table:
     for state in STATES:
         table.add_column(Text(state), justify="right", no_wrap=True)
     for name, found in jobs.items():
-        bar = ProgressBar(total=len(found), completed=counted[name]["done"])
+        number = counted[name]["done"]
+        bar = ProgressBar(len(found), number, style="bright_black", complete_style="green", finished_style="green")
         counts = [Text(str(counted[name][state] or ""), STYLES[state]) for state in STATES[1:]]
         table.add_row(Text(name), bar, done[name], *counts)
     return table
