@@ -26,7 +26,7 @@ STYLES = {
 WIDE = 120  # columns from which a job takes one line
 GAP = 2
 LEAST, MOST = 4, 40  # columns of a bar
-LEFT = len("23 h 59 min left")
+LEFT = len("≤ 23 h 59 min left")
 
 
 def frame(place: str, look: Look, width: int, height: int) -> RenderableType:
@@ -119,7 +119,7 @@ def _job(seen: Seen, now: float, width: int, column: int) -> list[Text]:
     where = said.where
     if seen.state == "running" and seen.log is not None and now - seen.log.modified > SILENT:
         where += f" (no line for {duration(now - seen.log.modified)})"
-    left = f"{duration(said.left)} left" if said.left is not None and seen.state == "running" else ""
+    left = f"{said.to_go} left" if said.to_go and seen.state == "running" else ""
     told = ", ".join(filter(None, (where, said.measured)))
     if width >= WIDE:
         named = _middle(_name(seen), column).ljust(column)
