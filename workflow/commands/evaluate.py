@@ -139,7 +139,7 @@ def gather(plan: Plan, folder: Path) -> None:
     told = ["--certificate", certified.file("certificate"), "--into", str(folder)]
     called([*command, "--attacked", *manifests, *told])
     print((folder / f"{TABLE}.txt").read_text(encoding="utf-8"))
-    print(f"evaluate: {folder}/")
+    print(f"evaluate: {folder}/, as a page: {plan.lists['report'].file('report')}")
 
 
 def called(command: list[str]) -> None:
