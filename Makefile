@@ -22,7 +22,7 @@ $(VENV)/.installed: envs/requirements.txt envs/bootstrap.txt
 
 env: $(VENV)/.installed ## create .venv from the hashed lock
 
-demo: env ## run the default experiment on bundled digits and show Tables 1 and 2
+demo: env ## run the default experiment on bundled digits, show Tables 1 and 2 and say where its report is
 	@$(IN_ENV) snakemake --cores $(CORES)
 	@$(IN_ENV) python -m stages.tables.show results/tables/digits table1 table2
 
@@ -57,7 +57,7 @@ clean: ## remove caches and builds; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
+tables: env ## make the tables and the report of CONFIG from whatever runs exist; a missing run is a dash
 	@$(IN_ENV) python -m workflow.commands.tables $(CONFIGFILE)
 
 paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
@@ -82,7 +82,7 @@ export: env ## write RUN (digits/vanilla-…/seed0, a folder of results/train/) 
 publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
 	@$(IN_ENV) python -m workflow.commands.publish $(CONFIGFILE)
 
-published: env ## regenerate the tables in results/published/ from their outcomes
+published: env ## regenerate the tables and reports in results/published/ from their outcomes
 	@$(IN_ENV) python -m workflow.commands.republish
 
 schema: env ## write workflow/config.schema.json from the config models

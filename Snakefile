@@ -11,13 +11,14 @@ sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
 from stages.core.errors import ConfigError
-from workflow.planning.experiment import remarks
 from workflow.launch.devices import gpu_slots
+from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
-from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, COMPARISONS, DATA, EMBED, FIGURE, INDEX
-from workflow.planning.stages import NEIGHBORS, PICTURES, PRETRAIN, RESOURCES, REPORT, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, CLAIMS, COMPARISONS, DATA, EMBED, FIGURE
+from workflow.planning.stages import INDEX, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES, STRUCTURE, TABLE, TRAIN
+from workflow.planning.stages import WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")

@@ -64,7 +64,7 @@ def _curves(row: Row, root: Path) -> Curves:
     histories: list[pd.DataFrame] = []
     gaps: list[MissingRun] = []
     for run in row.runs:
-        found = _history(run, root)
+        found = read_history(run, root)
         if isinstance(found, MissingRun):
             gaps.append(found)
         else:
@@ -78,8 +78,8 @@ def _curves(row: Row, root: Path) -> Curves:
     return Curves(row, pd.DataFrame(columns).sort_index(), tuple(gaps))
 
 
-def _history(run: Run, root: Path) -> pd.DataFrame | MissingRun:
-    """The losses by epoch, or why there are none."""
+def read_history(run: Run, root: Path) -> pd.DataFrame | MissingRun:
+    """A run's losses by epoch, or why there are none."""
     if run.history is None:
         return MissingRun(run.name, "keeps no history")
     if not (root / run.history).is_file():

@@ -7,7 +7,6 @@ not count.
 """
 
 import csv
-import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from stages.core.config.messages import validation_message
 from stages.core.config.section import Section
+from stages.core.config.table_plan import folded
 from stages.core.errors import ArtifactError
 
 PAPER = Path(__file__).with_name("paper.csv")
@@ -41,7 +41,7 @@ class Published(Section):
 
 def key(table: int, dataset: str, row: str, column: str) -> Key:
     """What a published number is found by."""
-    return table, _folded(dataset), _folded(row), _folded(column)
+    return table, folded(dataset), folded(row), folded(column)
 
 
 def read_paper(path: Path = PAPER) -> dict[Key, Published]:
@@ -62,7 +62,3 @@ def read_paper(path: Path = PAPER) -> dict[Key, Published]:
             raise ArtifactError(f"{path}, line {number}: this number stands twice; keep one line")
         found[place] = published
     return found
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).casefold()

@@ -11,8 +11,9 @@ from stages.core.files import unpacked_json
 from tests.conftest import ROOT, Project
 from workflow.commands.publish import relative
 from workflow.planning.assumptions import assumed
+from workflow.planning.jobs import told
 from workflow.planning.load import load_experiment
-from workflow.planning.tables import make_plan, told
+from workflow.planning.tables import make_plan
 
 PUBLISHED = ROOT / "results/published"
 

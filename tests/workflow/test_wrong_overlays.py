@@ -6,7 +6,7 @@ import pytest
 
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
-from workflow.planning.experiment import remarks
+from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 

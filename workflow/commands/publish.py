@@ -15,6 +15,7 @@ from stages.core.files import unpacked_json, write_json, write_text
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
+from workflow.planning.claims import own_claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import Plan, told
 from workflow.planning.load import load_experiment
@@ -23,10 +24,10 @@ from workflow.planning.stages import PICTURES, STAGES
 from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
-LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`) and what the experiment assumes
-(`assumptions.md`); `plans/` which run stands in which cell, `attack/` every image's outcome, `certify/` the
-certificates where there are any, `train/` the histories, and each folder its manifests (settings, hashes, versions,
-seeds, seconds). `make published` makes the tables again from these files alone.
+LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`), whether claims hold (`claims.csv`,
+`claims.json`) and what the experiment assumes (`assumptions.md`); `plans/` which run stands in which cell, `attack/`
+every image's outcome, `certify/` the certificates where there are any, `train/` the histories, and each folder its
+manifests (settings, hashes, versions, seeds, seconds). `make published` makes the tables again from these files alone.
 """
 
 
@@ -58,6 +59,8 @@ def main(argv: list[str] | None = None) -> None:
     if "certificates" in plan.lists:
         listed = unpacked_json(plan.lists["certificates"].settings)
         write_json(fresh / "plans" / "certificates.json", relative(listed))
+    if experiment.claims:
+        write_json(fresh / "plans" / "claims.json", own_claims(experiment))
     write_json(fresh / "plans" / "report.json", published_report(plan))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))

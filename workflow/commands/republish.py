@@ -1,6 +1,7 @@
 """`python -m workflow.commands.republish [--check]`: make the published tables again from their outcomes alone.
 
-With --check nothing is written: every CSV, LaTeX and text file must come out byte for byte as it is committed.
+With --check nothing is written: every CSV, LaTeX and text file, and claims.json, must come out byte for byte as it is
+committed.
 """
 
 import argparse
@@ -19,16 +20,17 @@ from stages.core.files import packed_json
 from workflow.commands.cli import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt", ".md", ".html")
-ASSUMPTIONS, CERTIFICATES, REPORT = "assumptions", "certificates", "report"
+ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT = "assumptions", "certificates", "claims", "report"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What makes one table, figure or list: its name, its stage and that stage's --settings."""
+    """What makes one table, figure or list: its name, its stage, that stage's --settings, and how its manifest ends."""
 
     name: str
     stage: str
     settings: str
+    ending: str = ".json"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,15 +72,18 @@ def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """Of every table and figure, of the pairs of rows, of the certificates, of the assumptions, and of the report."""
+    """Of every table and figure, the pairs of rows, the certificates, the claims, the assumptions, and the report."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, REPORT)]
+    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT)]
     for path in tables:
         yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
         yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
     if (listed := folder / "plans" / f"{CERTIFICATES}.json") in plans:
         yield Job(CERTIFICATES, "tables.certificates", f"@{listed}")
+    own = plans.get(folder / "plans" / f"{CLAIMS}.json", {})
+    told = {"experiment": plans[tables[0]]["experiment"], "plans": [plans[path] for path in tables], **own}
+    yield Job(CLAIMS, "tables.claims", packed_json(told), "-manifest.json")
     yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
     if (reported := folder / "plans" / f"{REPORT}.json") in plans:
         yield Job(REPORT, "tables.report", f"@{reported}")
@@ -88,13 +93,16 @@ def _make(job: Job, folder: Path, out: Path) -> None:
     command = [sys.executable, "-m", f"stages.{job.stage}", "--settings", job.settings]
     if job.name != ASSUMPTIONS:  # it reads no file
         command += ["--root", str(folder)]
-    subprocess.run([*command, "--out", str(out), "--manifest", str(out / f"{job.name}.json")], check=True, cwd=ROOT)
+    subprocess.run(
+        [*command, "--out", str(out), "--manifest", str(out / f"{job.name}{job.ending}")], check=True, cwd=ROOT
+    )
 
 
 def _compare(made: Path, committed: Path) -> None:
     for path in sorted(made.iterdir()):
         other = committed / path.name
-        if path.suffix in COMPARED and (not other.is_file() or path.read_bytes() != other.read_bytes()):
+        compared = path.suffix in COMPARED or path.name == "claims.json"
+        if compared and (not other.is_file() or path.read_bytes() != other.read_bytes()):
             raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
 
 

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     for job in (*plan.tables.values(), *plan.lists.values()):
         root = [] if job.stage is ASSUMPTIONS else ["--root", "."]  # they are made from no file
         _run(job, *root, "--out", job.folder)
-    print(f"tables: results/tables/{experiment.place}/")
+    print(f"tables: results/tables/{experiment.place}/, all in one page: {plan.lists['report'].file('report')}")
 
 
 def _to_be_shown(job: Job) -> bool:

@@ -17,6 +17,7 @@ from stages.core.code import ROOT
 from stages.core.config.attacks import Attack
 from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
+from stages.core.config.claims import Gain, Higher, Loss, Order
 from stages.core.config.data import Augment, Data, Model
 from stages.core.config.method import Lsp, Method, Monitor
 from stages.core.config.moco import Features, Moco
@@ -52,6 +53,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "monitor.structure": StructureChoice,
     "tables.NAME": Table,
     "tables.NAME.rows": TableRow,
+    "claims.NAME, kind: higher": Higher,
+    "claims.NAME, kind: order": Order,
+    "claims.NAME, kind: gain": Gain,
+    "claims.NAME, kind: loss": Loss,
     "resources.STAGE": Resources,
 }
 HEAD = """# Configuration
@@ -117,9 +122,10 @@ def _field_row(place: str, name: str, field: FieldInfo, schema: dict[str, Any]) 
 
 
 def _section(place: str, name: str) -> str | None:
-    """The section that a key of the section at `place` holds, or None."""
+    """The section that a key of the section at `place` holds, or None; one of several kinds has a table for each."""
     inside = name if place == EXPERIMENT else f"{place}.{name}"
-    return next((found for found in (inside, f"{inside}.NAME", f"{inside}.STAGE") if found in SECTIONS), None)
+    places = {section.partition(",")[0] for section in SECTIONS}
+    return next((found for found in (inside, f"{inside}.NAME", f"{inside}.STAGE") if found in places), None)
 
 
 def _presets() -> str:

@@ -1,7 +1,5 @@
 """An experiment: data sets, recipes, methods, attacks, and the tables that name runs of them."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
@@ -9,13 +7,12 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 from stages.core.config.attacks import Attack
 from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
+from stages.core.config.claims import Claim
 from stages.core.config.data import Augment, Data, Model
-from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
-from stages.core.config.messages import located, validation_message
+from stages.core.config.messages import validation_message
 from stages.core.config.method import Method, Monitor
 from stages.core.config.moco import Features
-from stages.core.config.plugins import declares, nearest
-from stages.core.config.plugins import known as known_plugins
+from stages.core.config.plugins import nearest
 from stages.core.config.quantities import Count, Seed
 from stages.core.config.recipe import Recipe
 from stages.core.config.section import Name, Section
@@ -23,7 +20,6 @@ from stages.core.config.signatures import shortened
 from stages.core.config.structure import NeighborSearch
 from stages.core.config.table import MethodName, Table
 from stages.core.errors import ConfigError
-from workflow.planning.outside import check_checkpoints
 from workflow.planning.presets import PRESETS
 from workflow.planning.stages import RESOURCES
 
@@ -101,21 +97,30 @@ class Experiment(Section):
     certificate: Certificate = Field(Certificate(), description="how they are certified")
     monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")
     tables: dict[Name, Table] = Field(min_length=1, description="what is asked for: no run is made for no table")
+    claims: dict[Name, Claim] = Field(
+        default_factory=dict, description="claims of your own about the tables, judged beside the paper's"
+    )
     resources: dict[str, Resources] = Field(
         default_factory=dict, description="what jobs ask of the scheduler, by kind of job"
     )
     _variant: str = PrivateAttr("")
+    _command: str = PrivateAttr("")
 
     @property
     def place(self) -> str:
         """Where its tables lie below results/tables/: its name, and below it what overlays make of it."""
         return f"{self.experiment}/{self._variant}" if self._variant else self.experiment
 
-    def as_variant(self, name: str) -> "Experiment":
-        """The experiment as overlays have changed it, with their name; '' for the experiment alone."""
-        changed = self.model_copy()
-        changed._variant = name
-        return changed
+    @property
+    def command(self) -> str:
+        """What runs it, from the project's folder."""
+        return self._command
+
+    def as_loaded(self, variant: str, command: str) -> "Experiment":
+        """The experiment, the name of what overlays have changed in it ('': nothing), and what runs it."""
+        loaded = self.model_copy()
+        loaded._variant, loaded._command = variant, command
+        return loaded
 
     def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
         """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""
@@ -173,114 +178,6 @@ def _method(name: str, settings: dict[str, Any]) -> Method:
         return Method.model_validate(settings)
     except ValidationError as error:
         raise ConfigError(validation_message(error, Method, f"methods.{name}")) from error
-
-
-def check(experiment: Experiment) -> None:
-    """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
-    for kind in experiment.separate_attacks:
-        if kind not in (kinds := known_plugins("attacks")):
-            raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
-    for key, table in experiment.tables.items():
-        where = f"tables.{key}"
-        for kind, names, words in (
-            ("datasets", table.datasets, list(experiment.datasets)),
-            ("methods", table.names(), [*PRESETS, *experiment.methods, *experiment.checkpoints]),
-            ("attacks", table.attacks, list(experiment.attacks)),
-        ):
-            for name in names:
-                if name not in words:
-                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
-        for used in table.datasets:
-            for name in table.attacks:
-                with _faults_at(f"attacks.{name} on {used}"):
-                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
-    shown = [name for table in experiment.tables.values() for name in table.names()]
-    for name in experiment.certify if experiment.certify != "all" else ():
-        if name not in shown:
-            raise ConfigError(f"certify: '{name}' stands in no table {nearest(name, shown)}; only what is made can be")
-    check_checkpoints(
-        experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
-    )
-    for key in experiment.resources:
-        if key not in RESOURCES:
-            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
-    for key, dataset in experiment.datasets.items():
-        for name in dataset.methods:
-            if name not in PRESETS and name not in experiment.methods:
-                words = [*PRESETS, *experiment.methods]
-                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, words)}")
-        _check_dataset(experiment, key, dataset)
-
-
-def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
-    """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
-    with _faults_at(f"datasets.{key}"):
-        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
-        for recipe, augment in dataset.recipe_augments.items():
-            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
-    for where, names in (
-        ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
-        ("recipe_augments", [*dataset.recipe_augments]),
-    ):
-        for name in names:
-            if name not in experiment.recipes:
-                raise ConfigError(
-                    f"datasets.{key}.{where}: recipe '{name}' is not defined {nearest(name, [*experiment.recipes])}"
-                )
-    for name in dict.fromkeys([*experiment.methods, *dataset.methods]):
-        method = experiment.method(key, name, {})
-        experiment.recipe(key, method.recipe)
-        _check_helper(experiment, key, name, method)
-
-
-def check_method(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
-    """Raise ConfigError where a method cannot run on a data set."""
-    section = experiment.datasets[dataset]
-    depth = section.neighbors.depth
-    for key, choice in ((f"methods.{name}.lsp", method.lsp), ("monitor.structure", experiment.monitor.structure)):
-        if choice is not None and choice.kind == "local" and choice.m > depth:
-            raise ConfigError(
-                f"{key}.m: {choice.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
-                f" is {depth}; raise depth or lower m"
-            )
-    _check_helper(experiment, dataset, name, method)
-    recipe, _ = experiment.recipe(dataset, method.recipe)
-    if method.hold_out and recipe.selection != "best_robust":
-        raise ConfigError(
-            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
-            " hold_out, or name a recipe with `selection: best_robust`"
-        )
-    with _faults_at(f"datasets.{dataset}"):
-        check_training(section.data, name, method, recipe)
-
-
-def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
-    objective = method.objective.name
-    needs = declares("objectives", objective, "NEEDS_HELPER")
-    if needs and method.helper is None:
-        raise ConfigError(f"methods.{name}: objective {objective} needs a helper net; set `helper: hat-helper`")
-    if method.helper is None:
-        return
-    if not needs:
-        raise ConfigError(f"methods.{name}.helper: objective {objective} asks no helper net; leave it out")
-    if experiment.method(dataset, method.helper, {}).helper is not None:
-        raise ConfigError(
-            f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
-        )
-
-
-def remarks(experiment: Experiment) -> list[str]:
-    """Lines on what is allowed and rarely meant."""
-    return wide_steps(experiment.recipes, experiment.attacks)
-
-
-@contextlib.contextmanager
-def _faults_at(where: str) -> Iterator[None]:
-    """A ValueError is a ConfigError of the section at `where`."""
-    try:
-        yield
-    except ValueError as error:
-        raise ConfigError(located(where, str(error))) from error
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

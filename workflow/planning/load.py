@@ -1,6 +1,8 @@
 """Config files: which of them make an experiment, read strictly, and checked before any job starts."""
 
+import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from stages.core.code import ROOT
 from stages.core.config.messages import validation_message
 from stages.core.config.signatures import shortened
 from stages.core.errors import ConfigError
 from stages.core.files import digest
-from workflow.planning.experiment import Experiment, check, merge
+from workflow.planning.checks import check
+from workflow.planning.experiment import Experiment, merge
 from workflow.planning.reading import read_yaml
 
 MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
@@ -60,7 +64,20 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
         raise ConfigError(validation_message(error, Experiment) + _laid_on(default, files, alone)) from error
     except ConfigError as error:
         raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
-    return experiment.as_variant(_variant([stem for stem, _ in overlays], own, merged))
+    return experiment.as_loaded(_variant([stem for stem, _ in overlays], own, merged), _command(files, overrides or {}))
+
+
+def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:
+    """What runs an experiment; a file elsewhere goes by its name, for where it lies is this machine's own."""
+    words = ["snakemake", "--cores", "all"]
+    if files:
+        named = [
+            path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name for path in map(Path.absolute, files)
+        ]
+        words += ["--configfile", *map(str, named)]
+    if overrides:
+        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in overrides.items())]
+    return shlex.join(words)
 
 
 def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> str:

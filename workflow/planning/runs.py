@@ -26,7 +26,8 @@ from stages.core.config.structure import StructureChoice
 from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, digest, sha256_file
 from workflow.planning.attack_jobs import attack_jobs
-from workflow.planning.experiment import Experiment, check_method
+from workflow.planning.checks import check_method
+from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, DataJob, Job, Plan, Training
 from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN, WEIGHTS
 

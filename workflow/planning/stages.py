@@ -4,7 +4,7 @@ What a job reads and is told is the planner's (runs.py, tables.py), how its comm
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # What jobs ask of the scheduler by default; the keys are those of an experiment's `resources`. Stages of which one job
 # holds up all others take more threads; runs and attacks are many and keep the cores busy with one each.
@@ -59,10 +59,10 @@ def _below(place: str, **files: str) -> dict[str, str]:
     return {name: f"results/{place}{file}" for name, file in files.items()}
 
 
-def _tables(name: str, module: str, **files: str) -> Stage:
-    modules = (f"stages.{module}" if "." in module else f"stages.{module}.__main__",)
-    files = _below("tables/{key}", **files, manifest=".json")
-    return Stage(name=name, command=module, modules=modules, resources="tables", files=files)
+def _tables(name: str, module: str, *, manifest: str = ".json", **files: str) -> Stage:
+    files = _below("tables/{key}", **files, manifest=manifest)
+    command = module.removesuffix(".__main__")
+    return Stage(name=name, command=command, modules=(f"stages.{module}",), resources="tables", files=files)
 
 
 DATA = Stage(
@@ -157,12 +157,13 @@ PICTURES = Stage(
     files=_below("pictures/{key}/", pictures="pictures.safetensors", manifest="manifest.json"),
     published=(),  # they hold images
 )
-TABLE = _tables("table", "tables", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
-FIGURE = _tables("figure", "tables", csv=".csv", png=".png", pdf=".pdf")
+TABLE = _tables("table", "tables.__main__", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
+FIGURE = _tables("figure", "tables.__main__", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
+CLAIMS = _tables("claims", "tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
-REPORT = replace(_tables("report", "tables.report", report=".html"), modules=("stages.tables.report.__main__",))
+REPORT = _tables("report", "tables.report.__main__", report=".html")
 
 # Those before the tables, none before one that it reads from.
 STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, PICTURES)

@@ -16,6 +16,7 @@ from stages.core.files import digest, packed_json, sha256_file
 from workflow.planning.assumptions import assumptions
 from workflow.planning.attack_jobs import attack_id
 from workflow.planning.certificates import certificates, certify
+from workflow.planning.claims import claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob, told
 from workflow.planning.pictures import pictures
@@ -57,6 +58,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
     if certified:
         plan.lists["certificates"] = certificates(plan, every, certified)
+    plan.lists["claims"] = claims(plan)
     plan.lists["assumptions"] = assumptions(experiment)
     plan.lists["report"] = report(plan)
     return plan
@@ -126,7 +128,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "assumptions", "report"):
+    for name in ("comparisons", "certificates", "claims", "assumptions", "report"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

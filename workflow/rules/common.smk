@@ -104,6 +104,7 @@ def table_files():
         FIGURE: ("png", "pdf"),
         COMPARISONS: ("csv",),
         CERTIFICATES: ("csv",),
+        CLAIMS: ("csv", "json"),
         ASSUMPTIONS: ("listed",),
         REPORT: ("report",),
     }

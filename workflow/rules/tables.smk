@@ -4,6 +4,7 @@ localrules:
     figure,
     comparisons,
     certificates,
+    claims,
     assumptions,
     report,
 
@@ -84,6 +85,29 @@ rule certificates:
         folder=lambda wildcards: plan.lists["certificates"].folder,
     shell:
         command(CERTIFICATES) + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
+
+
+rule claims:
+    input:
+        list(plan.lists["claims"].inputs),
+    output:
+        **CLAIMS.outputs(f"{experiment.place}/claims"),
+    log:
+        CLAIMS.log(f"{experiment.place}/claims"),
+    benchmark:
+        benchmark_of(CLAIMS, f"{experiment.place}/claims")
+    conda:
+        CONDA
+    threads: resource("threads", CLAIMS.resources)
+    resources:
+        **resources_of(CLAIMS.resources),
+    params:
+        settings=lambda wildcards: plan.lists["claims"].settings,
+        code=lambda wildcards: plan.lists["claims"].code,
+        folder=lambda wildcards: plan.lists["claims"].folder,
+    shell:
+        command(CLAIMS) + " --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest}"
 
 

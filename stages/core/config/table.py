@@ -105,11 +105,11 @@ def _named(path: str, values: list[Any] | dict[str, Any]) -> list[tuple[Any, str
     if isinstance(values, dict):
         return [(value, name, name) for name, value in values.items()]
     symbol = SYMBOLS.get(path, path.rpartition(".")[2])
-    return [(value, f"{symbol} = {_spelled(value)}", _spelled(value)) for value in values]
+    return [(value, f"{symbol} = {spelled(value)}", spelled(value)) for value in values]
 
 
-def _spelled(value: Any) -> str:
-    """1 for 1, 1.0 and 1e0 (which YAML reads as a string); 1/3 as it stands."""
+def spelled(value: Any) -> str:
+    """A varied value as the paper would print it: 1 for 1, 1.0 and 1e0 (a string to YAML); 1/3 as it stands."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     try:

@@ -3,7 +3,8 @@
 Every path in a plan is relative to the root that the stage is given.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,6 +12,19 @@ from pydantic import BeforeValidator, Field, model_validator
 from stages.core.config.attacks import Attack
 from stages.core.config.quantities import CountOrZero
 from stages.core.config.section import Name, Section
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: case, spaces, hyphens and underscores do not count."""
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def place_of(word: str, entries: Sequence[tuple[str, ...]]) -> int | None:
+    """Which entry a word means. Of each entry its names, the first kind of name first; None for none or several."""
+    for names in zip(*entries, strict=True):
+        if len(fitting := [place for place, name in enumerate(names) if name and folded(name) == folded(word)]) == 1:
+            return fitting[0]
+    return None
 
 
 class Outcome(Section):
@@ -47,6 +61,11 @@ class Column(Section):
     )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What a claim may call it."""
+        return self.label, self.attack
+
+    @property
     def is_clean(self) -> bool:
         """Whether it is the clean accuracy."""
         return self.attack == "clean" if self.settings is None else self.settings.kind == "clean"
@@ -64,6 +83,11 @@ class Row(Section):
     method: str
     variant: dict[str, Any] = Field(default_factory=dict, description="settings that differ from the method's preset")
     runs: tuple[Run, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a claim may call it."""
+        return self.paper_row, self.label, self.method
 
     def title(self) -> str:
         """The data set's name for people."""

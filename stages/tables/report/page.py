@@ -38,6 +38,11 @@ def document(report: Report, root: Path) -> str:
             cannot_show=verdict.cannot_show(report, tables),
             tables=tables,
             runs=list(runs.values()),
+            figures=[
+                (plan, [runs[row.dataset, row.runs[0].name] for row in plan.rows])
+                for plan in report.plans
+                if plan.kind == "losses"
+            ],
             ladders=ladders(tables),
             galleries=galleries(report.pictures, root, _titles(report)),
             stage_costs=cost.stage_costs(report, files),

@@ -1,6 +1,7 @@
 """What the report opens on: the paper's cells beside ours, the claims, the worst certificate, what cannot be shown."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from stages.core.job.progress import log_line
 from stages.tables.certificates import Listed, named, read_certificate
-from stages.tables.paper import Key, Published
+from stages.tables.paper import Key, Published, key
 from stages.tables.report.grid import Grid
 from stages.tables.report.told import Report
 
@@ -54,9 +55,15 @@ class Certified:
 
 def compared(grids: Sequence[Grid], paper: dict[Key, Published]) -> Cells:
     """How our cells lie to the paper's numbers."""
-    shown = [cell for grid in grids for cell in grid.cells() if cell.cell.paper is not None]
-    counts = {side: sum((cell.side or "not there") == side for cell in shown) for side in SIDES}
-    return Cells(counts, len(shown), len(paper))
+    sides: dict[Key, str] = {}  # a number that two tables answer to counts once, where there is a figure
+    for grid in grids:
+        for shown in grid.cells():
+            cell = shown.cell
+            if cell.paper is not None:
+                asked = key(grid.plan.paper or 0, cell.row.paper_dataset or "", cell.row.paper_row, cell.column.label)
+                sides[asked] = sides.get(asked) or shown.side
+    found = Counter(side or "not there" for side in sides.values())
+    return Cells({side: found[side] for side in SIDES}, len(sides), len(paper))
 
 
 def claims(path: Path | None) -> list[dict[str, Any]]:

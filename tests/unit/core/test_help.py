@@ -20,6 +20,7 @@ from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
 from stages.tables.certificates import Certificates
+from stages.tables.report.told import Report
 
 STAGES = {
     "data": Data,
@@ -36,6 +37,7 @@ STAGES = {
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
     "tables.assumptions": None,
+    "tables.report": Report,
 }
 PYDANTIC_ONLY = {"ge", "gt", "le", "lt", "min_length", "max_length"}
 

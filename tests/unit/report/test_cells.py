@@ -83,13 +83,20 @@ def test_both_layouts_show_the_same_cells(two_runs: Path) -> None:
 def test_a_missing_run_is_a_cell_without_a_number_and_with_a_reason(two_runs: Path) -> None:
     shown = laid_out(two_runs, plan([row("A", [run("a")]), row("C", [run("c")])])).cells()
     assert [one.cell.accuracy for one in shown] == [90, 40, None, None]
-    assert shown[2].cell.gaps[0].reason == "no file attack/c.parquet" and shown[2].bounds is None
+    assert shown[2].cell.gaps[0].reason == "no file attack/c.parquet"
+    assert shown[2].bounds is None
 
 
 def test_links_lead_to_files_that_are_there_and_others_are_only_named(two_runs: Path) -> None:
     write_json(two_runs / "attack/a.json", {"seconds": 1.0})
     jobs = [{"stage": "attack", "key": "a", "manifest": "attack/a.json", "log": "logs/attack/a.log"}]
-    value = {"experiment": "x", "seeds": 1, "place": "tables/x y", "plans": [plan([row("A", [run("a")])])], "jobs": jobs}
+    value = {
+        "experiment": "x",
+        "seeds": 1,
+        "place": "tables/x y",
+        "plans": [plan([row("A", [run("a")])])],
+        "jobs": jobs,
+    }
     report = Report.model_validate(value)
     files = Files(report, two_runs)
     (grid,) = grids(report.plans, {}, trained(report.plans, files), files)
@@ -105,7 +112,9 @@ def test_an_ensembles_members_are_counted_by_the_images_they_broke(tmp_path: Pat
         for i, member in enumerate(members)
     ]
     whole = [{"adversarial_prediction": 1, "linf": 0.0, "l2": 0.0, "iteration": 0, "forwards": 0, "backwards": 0}] * 5
-    write_outcomes(tmp_path / "aa.parquet", pa.Table.from_pylist([a | b for a, b in zip(lines, whole, strict=True)], schema))
+    write_outcomes(
+        tmp_path / "aa.parquet", pa.Table.from_pylist([a | b for a, b in zip(lines, whole, strict=True)], schema)
+    )
     assert BrokenBy(tmp_path).of("aa.parquet", "aa") == (("apgd-ce", 2), ("fab", 1))
     assert BrokenBy(tmp_path).of("aa.parquet", "other") == ()
     assert BrokenBy(tmp_path).of("none.parquet", "aa") == ()
@@ -124,9 +133,11 @@ def test_a_curve_over_radii_starts_at_the_clean_accuracy_on_the_same_images(tmp_
     (chart,) = ladders([laid_out(tmp_path, plan(rows, columns=columns))])
     (series,) = chart.series
     # write_verdicts takes an image that is robust nowhere for wrong when clean, so the clean share is each attack's own
-    assert series.x == pytest.approx((0, 1, 4)) and series.y == (70, 70, 30)
+    assert series.x == pytest.approx((0, 1, 4))
+    assert series.y == (70, 70, 30)
     assert (series.low[1], series.high[1]) == wilson(70, 100)
-    assert chart.title == "PGD on Digits, table1" and chart.x_label == "ε in 255ths (L∞)"
+    assert chart.title == "PGD on Digits, table1"
+    assert chart.x_label == "ε in 255ths (L∞)"
 
 
 def test_the_report_shows_the_numbers_of_the_tables(two_runs: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.tables.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
@@ -28,10 +28,13 @@ def path_of(svg: ET.Element, kind: str) -> np.ndarray:
 def tick_labels(svg: ET.Element, axis: str) -> tuple[list[float], list[float]]:
     """Values and places of an axis' ticks."""
     found = [text for text in svg.iter("text") if text.attrib["class"] == axis and text.text]
-    values = [(float(text.text.replace("−", "-")), text) for text in found if re.fullmatch(r"[−\d.e+-]+", text.text or "")]
+    values = [
+        (float(text.text.replace("−", "-")), text) for text in found if re.fullmatch(r"[−\d.e+-]+", text.text or "")
+    ]
     return [value for value, _ in values], [float(text.attrib[axis]) for _, text in values]
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_a_line_goes_through_its_points_as_the_ticks_measure_them(points: list[tuple[int, float]]) -> None:
     x, y = zip(*sorted(points), strict=True)
@@ -44,8 +47,10 @@ def test_a_line_goes_through_its_points_as_the_ticks_measure_them(points: list[t
             # a tick's label has six digits, a place one decimal
             slack = 0.2 + abs(slope) * max(map(abs, ticks)) * 1e-4
             np.testing.assert_allclose(line[:, column], slope * np.array(values) + offset, atol=slack)
-    assert (line[:, 0] >= LEFT - 0.1).all() and (line[:, 0] <= WIDTH - RIGHT + 0.1).all()
-    assert (line[:, 1] >= TOP - 0.1).all() and (line[:, 1] <= HEIGHT - BOTTOM + 0.1).all()
+    assert (line[:, 0] >= LEFT - 0.1).all()
+    assert (line[:, 0] <= WIDTH - RIGHT + 0.1).all()
+    assert (line[:, 1] >= TOP - 0.1).all()
+    assert (line[:, 1] <= HEIGHT - BOTTOM + 0.1).all()
 
 
 def test_a_band_lies_around_its_line_and_inside_the_frame() -> None:
@@ -53,9 +58,11 @@ def test_a_band_lies_around_its_line_and_inside_the_frame() -> None:
     svg = drawn(Chart("t", "x", "y", [Series("a", x, y, [0.5, 4.0, 1.0], [2.0, 7.0, 2.5])]))
     line, band = path_of(svg, "line"), path_of(svg, "band")
     above, below = band[:3], band[:2:-1]
-    assert (above[:, 1] < line[:, 1]).all() and (below[:, 1] > line[:, 1]).all()
+    assert (above[:, 1] < line[:, 1]).all()
+    assert (below[:, 1] > line[:, 1]).all()
     np.testing.assert_array_equal(above[:, 0], below[:, 0])
-    assert (band[:, 1] >= TOP).all() and (band[:, 1] <= HEIGHT - BOTTOM).all()
+    assert (band[:, 1] >= TOP).all()
+    assert (band[:, 1] <= HEIGHT - BOTTOM).all()
 
 
 @pytest.mark.parametrize("y", [[], [math.nan, math.nan]])
@@ -67,13 +74,15 @@ def test_a_gap_is_left_out_and_a_single_point_is_a_dot() -> None:
     svg = drawn(Chart("t", "x", "y", [Series("a", [1, 2, 3], [1.0, math.nan, 2.0])]))
     assert len(path_of(svg, "line")) == 2
     alone = drawn(Chart("t", "x", "y", [Series("a", [4], [1.0])]))
-    assert len(list(alone.iter("circle"))) == 1 and not [p for p in alone.iter("path") if "line" in p.attrib["class"]]
+    assert len(list(alone.iter("circle"))) == 1
+    assert not [p for p in alone.iter("path") if "line" in p.attrib["class"]]
 
 
 def test_names_are_text_and_told_to_those_who_do_not_see() -> None:
     chart = Chart("<b>&", "x", "y", [Series('"><script>', [1, 2], [3.0, 4.0])], marks=[(1.0, "<i>kept")])
     svg = drawn(chart)
-    assert not list(svg.iter("script")) and not list(svg.iter("b"))
+    assert not list(svg.iter("script"))
+    assert not list(svg.iter("b"))
     assert svg.attrib["aria-label"] == '<b>&; y over x: "><script> from 3 to 4'
     assert {title.text for title in svg.iter("title")} == {'"><script>', "<i>kept"}
 

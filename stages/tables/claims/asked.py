@@ -1,0 +1,126 @@
+"""The comparisons that a claim makes of tables, each so that a positive difference is as claimed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Generic, Literal
+
+from stages.core.config.claims import Claim, Gain, Higher, Loss, Order
+from stages.core.config.table_plan import folded
+from stages.tables.claims.blocks import Block, V
+
+FIRST, LAST, ALL = "first fifth", "last fifth", "all epochs"
+
+
+@dataclass(frozen=True)
+class Comparison(Generic[V]):
+    """The cells above less those below is positive where it is as claimed; a and b name what is compared.
+
+    role: each must hold; of an order, adjacent pairs must not be reversed and the ends must hold.
+    """
+
+    table: str
+    dataset: str
+    column: str
+    a: str
+    b: str
+    above: tuple[V, ...]
+    below: tuple[V, ...]
+    role: Literal["each", "adjacent", "ends"] = "each"
+
+
+def comparisons(claim: Claim, blocks: Sequence[Block[V]], *, own: bool) -> list[Comparison[V]]:
+    """Those that the blocks have cells for. own: a claim of ours, which names data sets as the experiment does."""
+    mine = [block for block in blocks if _is_meant(claim, block) and _has_dataset(claim, block, own)]
+    return [found for block in mine for found in _of(claim, block, blocks)]
+
+
+def _is_meant(claim: Claim, block: Block[V]) -> bool:
+    if isinstance(claim, Loss):
+        return block.losses and claim.table in (None, block.table)
+    return not block.losses and _answers(block, claim.table)
+
+
+def _answers(block: Block[V], table: int | str) -> bool:
+    return table == (block.number if isinstance(table, int) else block.table)
+
+
+def _has_dataset(claim: Claim, block: Block[V], own: bool) -> bool:
+    named = block.datasets[1 if own else 0]
+    return not claim.datasets or folded(named) in map(folded, claim.datasets)
+
+
+def _of(claim: Claim, block: Block[V], blocks: Sequence[Block[V]]) -> Iterator[Comparison[V]]:
+    if isinstance(claim, Higher):
+        yield from _higher(claim, block, blocks)
+    elif isinstance(claim, Order):
+        yield from _order(claim, block)
+    elif isinstance(claim, Gain):
+        yield from _gain(claim, block)
+    else:
+        yield from _loss(claim, block)
+
+
+def _higher(claim: Higher, block: Block[V], blocks: Sequence[Block[V]]) -> Iterator[Comparison[V]]:
+    others = [block]
+    if claim.than_table is not None:
+        others = [other for other in blocks if other.datasets == block.datasets and _answers(other, claim.than_table)]
+    for column, better, than in product(claim.columns, claim.better, claim.than):
+        mine = block.row(better), block.column(column)
+        for other in others:
+            theirs = other.row(than), other.column(column)
+            if mine in block.cells and theirs in other.cells and _same_attack(block, mine[1], other, theirs[1]):
+                yield Comparison(
+                    block.table, block.title, mine[1], mine[0], theirs[0], (block.cells[mine],), (other.cells[theirs],)
+                )
+                break
+
+
+def _same_attack(block: Block[V], column: str, other: Block[V], theirs: str) -> bool:
+    """Whether two columns are of one attack, as far as is known."""
+    return None in (attacks := (block.attacks.get(column), other.attacks.get(theirs))) or attacks[0] == attacks[1]
+
+
+def _order(claim: Order, block: Block[V]) -> Iterator[Comparison[V]]:
+    """Along the rows that have a cell under a column."""
+    for column in map(block.column, claim.columns):
+        rows = [row for row in map(block.row, claim.rows) if (row, column) in block.cells]
+        steps = [(*pair, "adjacent") for pair in pairwise(rows)] if len(rows) > 2 else []
+        ends = [(rows[0], rows[-1], "ends")] if len(rows) > 1 else []
+        for low, high, role in [*steps, *ends]:
+            a, b = (low, high) if claim.falls else (high, low)
+            yield Comparison(
+                block.table, block.title, column, a, b, (block.cells[a, column],), (block.cells[b, column],), role
+            )
+
+
+def _gain(claim: Gain, block: Block[V]) -> Iterator[Comparison[V]]:
+    better, than = block.row(claim.better), block.row(claim.than)
+    for column, other in product(map(block.column, claim.columns), map(block.column, claim.than_columns)):
+        above, below = [(better, column), (than, other)], [(than, column), (better, other)]
+        if all(place in block.cells for place in (*above, *below)):
+            yield Comparison(
+                block.table, block.title, f"{column} less {other}", better, than, _at(block, above), _at(block, below)
+            )
+
+
+def _loss(claim: Loss, block: Block[V]) -> Iterator[Comparison[V]]:
+    """What is larger as claimed stands above: of two losses the one that is not better."""
+    name = {"lsp": "LSP loss", "objective": "objective's loss"}[claim.loss]
+
+    def pair(a: str, b: str, over_a: str, over_b: str) -> Iterator[Comparison[V]]:
+        above, below = (a, f"{claim.loss}, {over_a}"), (b, f"{claim.loss}, {over_b}")
+        if above in block.cells and below in block.cells:
+            shown = (a, b) if a != b else (f"{a}, {over_a}", f"{b}, {over_b}")
+            yield Comparison(block.table, block.title, name, *shown, _at(block, [above]), _at(block, [below]))
+
+    for row in map(block.row, claim.rises):
+        yield from pair(row, row, LAST, FIRST)
+    for row in map(block.row, claim.falls):
+        yield from pair(row, row, FIRST, LAST)
+    for worse, better in product(map(block.row, claim.than), map(block.row, claim.better)):
+        yield from pair(worse, better, ALL, ALL)
+
+
+def _at(block: Block[V], places: Iterable[tuple[str, str]]) -> tuple[V, ...]:
+    return tuple(block.cells[place] for place in places)

@@ -1,0 +1,105 @@
+"""Why a claim is undecided, and how many images or seeds would decide it.
+
+Of the comparison that says least for the claim: the number with which its test, two-sided at 5 % and for this
+comparison alone, finds the difference that is seen with a power of 80 %, if variances stay as they are.
+"""
+
+from math import ceil, log10, sqrt
+
+from scipy import stats
+
+from stages.core.config.claims import Higher
+from stages.tables.claims.asked import Comparison
+from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Spread, freedom
+from stages.tables.claims.judge import LEVEL, UNDECIDED, Judged, Scope, enough_seeds, weakest
+from stages.tables.claims.measured import Measured
+
+POWER = 0.8
+ENOUGH = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
+MOST_SEEDS = 1000
+WORDS = {"checkpoints": "on these checkpoints", "methods": "methods"}
+
+
+def reason(judged: Judged, claims: dict[Scope, int]) -> str:
+    """Why answers are undecided or missing, in a line. claims: how many Holm's adjustment goes over."""
+    if not judged.asked:
+        return "no table of this experiment has its rows and columns"
+    if not judged.found:
+        return "none of its runs is there"
+    said = []
+    if len(judged.found) < judged.asked:
+        said.append(f"judged on {len(judged.found)} of {judged.asked} comparisons")
+    for scope, words in WORDS.items():
+        answer = judged.answers[scope]
+        if answer.answer == "no" and (tails := judged.tails(scope)):
+            one, _ = min(tails, key=lambda tested: tested[1].below)
+            said.append(f"{words}: not as claimed: {_pair(one)}")
+        if answer.answer == UNDECIDED and answer.p is not None:
+            one, _ = weakest(judged, scope) or judged.found[0]
+            adjusted = answer.p <= LEVEL
+            why = f"Holm's adjustment over {claims[scope]} claims" if adjusted else f"not told apart: {_pair(one)}"
+            said.append(f"{words}: p = {answer.p:.2g}, {why}")
+    if not enough_seeds(judged):
+        counted = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
+        said.append(f"{counted}; a claim about methods needs three")
+    return "; ".join(said)
+
+
+def decides(judged: Judged) -> str:
+    """What would decide it, for each of the two answers that is open; '' where none is."""
+    said = []
+    for scope, words in WORDS.items():
+        if judged.answers[scope].answer != UNDECIDED or not judged.found:
+            continue
+        if scope == "methods" and not enough_seeds(judged):
+            said.append(f"{words}: three seeds at least")
+        elif (least := weakest(judged, scope)) is not None:
+            one, evidence = least
+            margin = judged.claim.margin / 100 if isinstance(judged.claim, Higher) else 0.0
+            needed = (images if scope == "checkpoints" else seeds)(evidence, margin)
+            said.append(f"{words}: {needed} ({_pair(one)})")
+    return "; ".join(said)
+
+
+def images(evidence: Evidence, margin: float) -> str:
+    """How many images, with the checkpoints as they are."""
+    found = abs(evidence.difference + margin)
+    if not found:
+        return "none: no difference is seen"
+    needed = (ENOUGH * evidence.deviation / found) ** 2
+    if needed <= evidence.n:
+        return f"its {evidence.n:,} images are enough for it alone"
+    return f"about {_rounded(needed)} images"
+
+
+def seeds(evidence: Evidence, margin: float) -> str:
+    """How many seeds, on the images as they are; where no number is enough, how many images are too few."""
+    spread, found = evidence.spread, abs(evidence.difference + margin)
+    if not found or spread is None:
+        return "none: no difference is seen"
+    if spread.images and found < ENOUGH * sqrt(spread.images):
+        needed = evidence.n * (ENOUGH / found) ** 2 * spread.images
+        return f"no number of seeds: the images are too few, about {_rounded(needed)} images"
+    number = next((count for count in range(LEAST_SEEDS, MOST_SEEDS + 1) if _tells(spread, found, count)), None)
+    if number is None:
+        return f"more than {MOST_SEEDS:,} seeds"
+    if number <= evidence.seeds:
+        return f"its {evidence.seeds} seeds are enough for it alone"
+    return f"about {number:,} seeds"
+
+
+def _tells(spread: Spread, found: float, seeds: int) -> bool:
+    """Whether so many seeds tell a difference apart, by the test that `evidence.seeds_test` is."""
+    total = spread.seeds / seeds + spread.images
+    df = freedom(spread.seeds, spread.images, seeds)
+    return found >= float(stats.t.ppf(1 - LEVEL / 2, df) + stats.t.ppf(POWER, df)) * sqrt(total)
+
+
+def _rounded(number: float) -> str:
+    """Up, to two digits."""
+    step = 10 ** max(0, int(log10(number)) - 1)
+    return f"{ceil(number / step) * step:,}"
+
+
+def _pair(one: Comparison[Measured]) -> str:
+    return f"{one.a} less {one.b}, {one.column}, {one.dataset}"

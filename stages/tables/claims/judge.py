@@ -1,0 +1,119 @@
+"""Whether claims hold: from the tests of their comparisons to one p each, adjusted over all claims, and an answer.
+
+A claim of k comparisons holds where all of them do: p_yes is the largest of their p-values for "as claimed"
+(intersection-union, Berger, 1982). It fails where one is the other way round: p_no is k times the smallest for
+"against" (Bonferroni). Of an order the ends must differ as claimed and no adjacent pair may be reversed at 5 %. The
+claim's p is twice the smaller of the two. Holm's adjustment goes over all claims that have a p, for these checkpoints
+and for the methods apart; up to 5 % the answer is yes or no, else undecided.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stages.core.config.claims import Claim, Gain, Higher, Loss
+from stages.tables.claims.asked import Comparison, comparisons
+from stages.tables.claims.blocks import Block
+from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Tails, weigh
+from stages.tables.claims.measured import Measured, differences
+from stages.tables.paired import holm
+
+LEVEL = 0.05
+Scope = Literal["checkpoints", "methods"]
+NOT_ASKED, UNDECIDED = "not asked", "undecided"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """yes, no, undecided or not asked; p and Holm's p are None where there is no test."""
+
+    answer: str
+    p: float | None = None
+    holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its comparisons that have data, and how many this experiment asks for.
+
+    paper: what the paper's own numbers say. missing: runs that its comparisons lack.
+    """
+
+    name: str
+    claim: Claim
+    own: bool
+    paper: dict[str, Any]
+    asked: int
+    found: tuple[tuple[Comparison[Measured], Evidence], ...]
+    missing: tuple[str, ...]
+    answers: dict[Scope, Answer] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> int:
+        """The fewest seeds of its comparisons."""
+        return min((evidence.seeds for _, evidence in self.found), default=0)
+
+    def tails(self, scope: Scope) -> list[tuple[Comparison[Measured], Tails]]:
+        """The tests of its comparisons; none where one of them has none."""
+        tested = [
+            (one, evidence.checkpoints if scope == "checkpoints" else evidence.methods) for one, evidence in self.found
+        ]
+        known = [(one, tails) for one, tails in tested if tails is not None]
+        return known if len(known) == len(tested) else []
+
+
+def gather(name: str, claim: Claim, blocks: Sequence[Block[Measured]], *, own: bool, paper: dict[str, Any]) -> Judged:
+    """A claim and the evidence for it, still without answers."""
+    asked = comparisons(claim, blocks, own=own)
+    missing = dict.fromkeys(gap for one in asked for cell in (*one.above, *one.below) for gap in cell.missing)
+    filled = [block.keeping({place: cell for place, cell in block.cells.items() if cell.by_seed}) for block in blocks]
+    margin = claim.margin / 100 if isinstance(claim, Higher) else 0.0
+    found = []
+    for one in comparisons(claim, filled, own=own):
+        if (d := differences(one)).size:
+            evidence = weigh(d, margin=margin, verdicts=not isinstance(claim, Gain), loss=isinstance(claim, Loss))
+            found.append((one, evidence))
+    return Judged(name, claim, own, paper, len(asked), tuple(found), tuple(missing))
+
+
+def answer_all(claims: Sequence[Judged]) -> None:
+    """Give every claim its answers, those of the methods apart from those on these checkpoints."""
+    for scope in ("checkpoints", "methods"):
+        tested = [(judged, tails) for judged in claims if (tails := judged.tails(scope))]
+        both = [weighed(tails) for _, tails in tested]
+        adjusted = holm([tails.two_sided for tails in both])
+        for judged in claims:
+            judged.answers[scope] = _untested(judged, scope)
+        for (judged, _), tails, p in zip(tested, both, adjusted, strict=True):
+            said = UNDECIDED if p > LEVEL else "yes" if tails.above < tails.below else "no"
+            judged.answers[scope] = Answer(said, tails.two_sided, p)
+
+
+def weighed(tails: Sequence[tuple[Comparison[Measured], Tails]]) -> Tails:
+    """p_yes and p_no of a claim from its comparisons' one-sided p-values."""
+    reversed_pairs = any(one.role == "adjacent" and each.below <= LEVEL for one, each in tails)
+    above = 1.0 if reversed_pairs else max(each.above for one, each in tails if one.role != "adjacent")
+    return Tails(above, min(1.0, len(tails) * min(each.below for _, each in tails)))
+
+
+def _untested(judged: Judged, scope: Scope) -> Answer:
+    """A loss on these checkpoints is what it is, without a test; anything else is not asked or undecided."""
+    if not judged.asked:
+        return Answer(NOT_ASKED)
+    if scope == "checkpoints" and isinstance(judged.claim, Loss) and judged.found:
+        return Answer("yes" if all(evidence.difference > 0 for _, evidence in judged.found) else "no")
+    return Answer(UNDECIDED)
+
+
+def weakest(judged: Judged, scope: Scope) -> tuple[Comparison[Measured], Evidence] | None:
+    """The comparison that says least for the claim: of an order among the ends and the pairs that are reversed."""
+    tails = judged.tails(scope)
+    counting = [
+        (each.above, place) for place, (one, each) in enumerate(tails) if one.role != "adjacent" or each.below <= LEVEL
+    ]
+    return judged.found[max(counting)[1]] if counting else None
+
+
+def enough_seeds(judged: Judged) -> bool:
+    """Whether every comparison has the seeds that a claim about methods needs."""
+    return judged.seeds >= LEAST_SEEDS

@@ -1,0 +1,123 @@
+"""What is refused before any job starts: names that lead nowhere, and settings that do not fit together."""
+
+import contextlib
+from collections.abc import Iterator
+
+from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
+from stages.core.config.messages import located
+from stages.core.config.method import Method
+from stages.core.config.plugins import declares, nearest
+from stages.core.config.plugins import known as known_plugins
+from stages.core.errors import ConfigError
+from workflow.planning.experiment import Dataset, Experiment
+from workflow.planning.outside import check_checkpoints
+from workflow.planning.presets import PRESETS
+from workflow.planning.stages import RESOURCES
+
+
+def check(experiment: Experiment) -> None:
+    """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
+    for kind in experiment.separate_attacks:
+        if kind not in (kinds := known_plugins("attacks")):
+            raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
+    for key, table in experiment.tables.items():
+        where = f"tables.{key}"
+        for kind, names, words in (
+            ("datasets", table.datasets, list(experiment.datasets)),
+            ("methods", table.names(), [*PRESETS, *experiment.methods, *experiment.checkpoints]),
+            ("attacks", table.attacks, list(experiment.attacks)),
+        ):
+            for name in names:
+                if name not in words:
+                    raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
+        for used in table.datasets:
+            for name in table.attacks:
+                with _faults_at(f"attacks.{name} on {used}"):
+                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+    shown = [name for table in experiment.tables.values() for name in table.names()]
+    for name in experiment.certify if experiment.certify != "all" else ():
+        if name not in shown:
+            raise ConfigError(f"certify: '{name}' stands in no table {nearest(name, shown)}; only what is made can be")
+    check_checkpoints(
+        experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
+    )
+    for key in experiment.resources:
+        if key not in RESOURCES:
+            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
+    for key, dataset in experiment.datasets.items():
+        for name in dataset.methods:
+            if name not in PRESETS and name not in experiment.methods:
+                words = [*PRESETS, *experiment.methods]
+                raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, words)}")
+        _check_dataset(experiment, key, dataset)
+
+
+def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
+    """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
+    with _faults_at(f"datasets.{key}"):
+        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
+        for recipe, augment in dataset.recipe_augments.items():
+            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
+    for where, names in (
+        ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
+        ("recipe_augments", [*dataset.recipe_augments]),
+    ):
+        for name in names:
+            if name not in experiment.recipes:
+                raise ConfigError(
+                    f"datasets.{key}.{where}: recipe '{name}' is not defined {nearest(name, [*experiment.recipes])}"
+                )
+    for name in dict.fromkeys([*experiment.methods, *dataset.methods]):
+        method = experiment.method(key, name, {})
+        experiment.recipe(key, method.recipe)
+        _check_helper(experiment, key, name, method)
+
+
+def check_method(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
+    """Raise ConfigError where a method cannot run on a data set."""
+    section = experiment.datasets[dataset]
+    depth = section.neighbors.depth
+    for key, choice in ((f"methods.{name}.lsp", method.lsp), ("monitor.structure", experiment.monitor.structure)):
+        if choice is not None and choice.kind == "local" and choice.m > depth:
+            raise ConfigError(
+                f"{key}.m: {choice.m} neighbors are asked for and datasets.{dataset}.neighbors.depth"
+                f" is {depth}; raise depth or lower m"
+            )
+    _check_helper(experiment, dataset, name, method)
+    recipe, _ = experiment.recipe(dataset, method.recipe)
+    if method.hold_out and recipe.selection != "best_robust":
+        raise ConfigError(
+            f"methods.{name}.hold_out: recipe {method.recipe} selects on no images that could be held out; drop"
+            " hold_out, or name a recipe with `selection: best_robust`"
+        )
+    with _faults_at(f"datasets.{dataset}"):
+        check_training(section.data, name, method, recipe)
+
+
+def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:
+    objective = method.objective.name
+    needs = declares("objectives", objective, "NEEDS_HELPER")
+    if needs and method.helper is None:
+        raise ConfigError(f"methods.{name}: objective {objective} needs a helper net; set `helper: hat-helper`")
+    if method.helper is None:
+        return
+    if not needs:
+        raise ConfigError(f"methods.{name}.helper: objective {objective} asks no helper net; leave it out")
+    if experiment.method(dataset, method.helper, {}).helper is not None:
+        raise ConfigError(
+            f"methods.{name}.helper: '{method.helper}' has a helper net of its own; name a method without one"
+        )
+
+
+def remarks(experiment: Experiment) -> list[str]:
+    """Lines on what is allowed and rarely meant."""
+    return wide_steps(experiment.recipes, experiment.attacks)
+
+
+@contextlib.contextmanager
+def _faults_at(where: str) -> Iterator[None]:
+    """A ValueError is a ConfigError of the section at `where`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(located(where, str(error))) from error
