@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept evaluate export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status watch accept evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ estimate: env ## print what CONFIG's stages and tables will take on this machine
 
 status: env ## list what of CONFIG is done, failed, started or missing
 	@$(IN_ENV) python -m workflow.commands.status $(CONFIGFILE)
+
+watch: env ## show CONFIG's stages, running jobs and failures until all is done; in a pipe a line a minute
+	@$(IN_ENV) python -m workflow.commands.watch $(CONFIGFILE)
 
 accept: env ## take CONFIG's finished runs as valid under the present code
 	@$(IN_ENV) python -m workflow.commands.accept $(CONFIGFILE)

@@ -105,7 +105,7 @@ def read_pictures(place: Path) -> Pictures:
             arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
         sums = words.pop("sha256"), words.pop("header_sha256")
         parts = {part: _part(form, part, arrays) for part, form in PARTS.items()}
-        told = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
+        told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
         pictures = Pictures(**told, **parts)
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path}: not a readable file of pictures ({error}); {CURE}") from error

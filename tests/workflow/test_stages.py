@@ -12,6 +12,7 @@ from workflow.planning.jobs import Plan
 from workflow.planning.stages import (
     ASSUMPTIONS,
     CERTIFICATES,
+    CLAIMS,
     COMPARISONS,
     FIGURE,
     REPORT,
@@ -21,7 +22,7 @@ from workflow.planning.stages import (
     Stage,
 )
 
-ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, ASSUMPTIONS, REPORT)
+ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, CLAIMS, ASSUMPTIONS, REPORT)
 
 
 def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:

@@ -79,9 +79,10 @@ def _sources(plan: Plan) -> list[str]:
 
 def published_report(plan: Plan) -> dict[str, Any]:
     """What the report of a published folder is told: no pictures, which would be a data set's images."""
-    told_here: dict[str, Any] = relative(reported(plan))
-    jobs = [job for job in told_here["jobs"] if job["stage"] != PICTURES.name]
-    return {**told_here, "place": "tables", "pictures": [], "jobs": jobs}
+    asked: dict[str, Any] = relative(reported(plan))
+    lists = {name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions")}
+    jobs = [job for job in asked["jobs"] if job["stage"] != PICTURES.name]
+    return {**asked, **lists, "place": "tables", "pictures": [], "jobs": jobs}
 
 
 def relative(value: Any) -> Any:

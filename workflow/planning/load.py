@@ -43,12 +43,14 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     it; a table that is null is left out. overrides: from --config, merged last. What overlays change is in its `place`.
     """
     own: dict[str, Any] = {}
+    used: list[Path] = []
     overlays: list[tuple[str, dict[str, Any]]] = []
     for path in files:
         content = read_on_its_base(path)
         if "experiment" in content:
-            own, overlays = content, []
+            own, used, overlays = content, [path], []
         else:
+            used.append(path)
             overlays.append((path.stem, content))
     alone = not own
     own = own or read_yaml(default)
@@ -64,7 +66,7 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
         raise ConfigError(validation_message(error, Experiment) + _laid_on(default, files, alone)) from error
     except ConfigError as error:
         raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
-    return experiment.as_loaded(_variant([stem for stem, _ in overlays], own, merged), _command(files, overrides or {}))
+    return experiment.as_loaded(_variant([stem for stem, _ in overlays], own, merged), _command(used, overrides or {}))
 
 
 def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:

@@ -43,7 +43,9 @@ class Claims(Section):
 
     experiment: str
     plans: tuple[Plan, ...] = Field(min_length=1)
-    claims: dict[Name, Claim] = Field(default_factory=dict, description="claims besides the paper's")
+    claims: dict[Name, Claim] = Field(
+        default_factory=dict, description="claims besides the paper's, written as those of a config"
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

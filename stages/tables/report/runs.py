@@ -59,7 +59,7 @@ class Trained:
             return []
         every = pd.concat(histories)
         columns = [name for name in every.columns if name not in APART and every[name].notna().any()]
-        if "loss" in columns and every["loss"].equals(every.get("objective_loss")):
+        if {"loss", "objective_loss"} <= {*columns} and every["loss"].equals(every["objective_loss"]):
             columns.remove("loss")  # nothing is added to the objective's
         kept = sorted({seed.epoch for seed in self.seeds if seed.epoch})
         marks = [(float(epoch), f"kept: epoch {epoch}") for epoch in kept]

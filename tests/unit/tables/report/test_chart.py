@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stages.tables.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
 
-NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
+NUMBERS = st.integers(-(10**7), 10**7).map(lambda value: value / 1000)
 POINTS = st.lists(st.tuples(st.integers(1, 200), NUMBERS), min_size=2, max_size=30, unique_by=lambda point: point[0])
 
 
@@ -27,10 +27,8 @@ def path_of(svg: ET.Element, kind: str) -> np.ndarray:
 
 def tick_labels(svg: ET.Element, axis: str) -> tuple[list[float], list[float]]:
     """Values and places of an axis' ticks."""
-    found = [text for text in svg.iter("text") if text.attrib["class"] == axis and text.text]
-    values = [
-        (float(text.text.replace("−", "-")), text) for text in found if re.fullmatch(r"[−\d.e+-]+", text.text or "")
-    ]
+    found = [(text.text or "", text) for text in svg.iter("text") if text.attrib["class"] == axis]
+    values = [(float(word.replace("−", "-")), text) for word, text in found if re.fullmatch(r"[−\d.e+-]+", word)]
     return [value for value, _ in values], [float(text.attrib[axis]) for _, text in values]
 
 

@@ -32,8 +32,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags.append(tag)
-        self.ids += [given["id"]] if given.get("id") else []
-        self.targets += [given["popovertarget"]] if given.get("popovertarget") else []
+        for name, found in (("id", self.ids), ("popovertarget", self.targets)):
+            if value := given.get(name):
+                found.append(value)
         address = given.get("href") or given.get("src") or ""
         self.addresses += [address] if address else []
         assert not any(name.startswith("on") for name in given)
