@@ -1,7 +1,9 @@
 """What `make watch` reads in a log: lines as the stages write them, whatever else stands there, never all of it."""
 
+import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import ATTACK, CERTIFY, DATA, PRETRAIN, TRAIN, Stage
 
 HEADER = "attempt 2 on node7, 2026-11-28T10:33:27+00:00, 1 thread"
+ALONE = replace(ATTACK)  # an attack job of one attack
 ROW = {"epoch": 4.0, "lr": 0.1, "loss": 2.25, "lsp_loss": 0.0435, "clean_accuracy": 0.5, "robust_accuracy": 0.19}
 
 
@@ -29,7 +32,10 @@ def told(plan_of: Callable[..., Plan]) -> Callable[..., Said]:
     plan = plan_of("recipes: {standard: {epochs: 10}}\ncertify: [vanilla]")
 
     def saying(stage: Stage, *lines: str, age: float = 0.0) -> Said:
-        job: Job = next(iter(plan.of(stage).values()))
+        job: Job = next(iter(plan.of(ATTACK if stage is ALONE else stage).values()))
+        if stage is ALONE:
+            attacks = json.loads(job.settings)["attacks"]
+            job = replace(job, settings=json.dumps({"attacks": dict([attacks.popitem()])}))
         return said(job, Log(1000.0, HEADER, (HEADER, *lines)), 1000.0 + age)
 
     return saying
@@ -87,9 +93,13 @@ def test_a_line_of_the_engine_as_it_writes_it_gives_points_accuracy_and_the_most
     )
     Evaluation.say(state, "search: square, iteration 4571 of 5000", 1e12, 1.0)
     (line,) = capsys.readouterr().err.splitlines()
-    found = told(CERTIFY, "certificate: margin: 19 of 40 robust, 0.1 s", line.replace("00:00", "02:05"))
+    line = line.replace("00:00", "02:05")
+    found = told(CERTIFY, "certificate: margin: 19 of 40 robust, 0.1 s", line)
     assert found.where == "aa: square 4571 of 5000"
-    assert found.measured.startswith("19 of 40 points left, robust 47.50 % [32.94, 62.50], 2 min to go")
+    assert found.measured == "19 of 40 points left, robust 47.50 % [32.94, 62.50], ≤ 2 min to go in this attack"
+    alone = told(ALONE, line, age=5)
+    assert (alone.where, alone.left, alone.to_go) == ("square 4571 of 5000", 120, "≤ 2 min")
+    assert alone.measured == "19 of 40 points left, robust 47.50 % [32.94, 62.50]"
 
 
 def test_an_attack_is_told_by_its_batches_and_its_rate(told: Callable[..., Said]) -> None:
@@ -98,8 +108,13 @@ def test_an_attack_is_told_by_its_batches_and_its_rate(told: Callable[..., Said]
         "0 of 2 attacks; clean-1: 30 of 40 batches",
         "2.0 s each, 15 s to go in this attack",
     )
-    last = told(ATTACK, "clean-1: robust accuracy 0.8557 of 10000, 147.5 s", "attack fgsm-2: 30/40 in 6 s", age=1)
-    assert (last.where, last.measured, last.left) == ("1 of 2 attacks; fgsm-2: 30 of 40 batches", "5.0 a second", 1)
+    two = told(ATTACK, "clean-1: robust accuracy 0.8557 of 10000, 147.5 s", "attack fgsm-2: 30/40 in 6 s", age=1)
+    assert (two.where, two.measured) == (
+        "1 of 2 attacks; fgsm-2: 30 of 40 batches",
+        "5.0 a second, 1 s to go in this attack",
+    )
+    alone = told(ALONE, "attack fgsm-2: 30/40 in 60 s", age=5)
+    assert (alone.where, alone.measured, alone.left) == ("30 of 40 batches", "2.0 s each", 15)
 
 
 def test_a_certificate_is_told_by_its_last_finding(told: Callable[..., Said]) -> None:

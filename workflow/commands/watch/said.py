@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from stages.core.config.attacks import AttackSettings
@@ -26,11 +26,20 @@ FIRST = ("loss", "clean_accuracy", "robust_accuracy")
 
 @dataclass(frozen=True)
 class Said:
-    """How far a job is and what it measured last, in words, and the seconds it has to go, if that can be told."""
+    """How far a job is and what it measured last, in words, and the seconds it has to go, if that can be told.
+
+    at_most: it has no more than that to go, perhaps less.
+    """
 
     where: str = ""
     measured: str = ""
     left: float | None = None
+    at_most: bool = False
+
+    @property
+    def to_go(self) -> str:
+        """The time left in words, or nothing."""
+        return "" if self.left is None else f"{'≤ ' * self.at_most}{duration(self.left)}"
 
 
 def said(job: Job, log: Log, now: float) -> Said:
@@ -86,7 +95,7 @@ def _value(name: str, value: str) -> str:
 
 
 def _attacking(job: Job, lines: tuple[str, ...], since: float) -> Said:
-    """The attack that runs, by its own last line; the job's time to go is known when it is the last one."""
+    """The attack that runs, by its own last line; the job's time to go is known where it is the only one."""
     finished = [line for line in map(FINISHED.fullmatch, lines) if line]
     of = _attacks(job.settings) if job.stage is ATTACK else 0
     running = _searching(lines[-1], since) or _stepping(lines[-1], since)
@@ -95,11 +104,11 @@ def _attacking(job: Job, lines: tuple[str, ...], since: float) -> Said:
         told = [line[1] for line in map(CERTIFICATE.fullmatch, lines) if line]
         last = f"{finished[-1][1]}: {100 * float(finished[-1][2]):.1f} % robust" if finished else lines[-1]
         return Said(f"after {told[-1]}" if told else ahead or last, last if ahead else "")
-    left = running.left if job.stage is ATTACK and of - len(finished) <= 1 else None
-    here = running.measured
-    if left is None and running.left is not None:
-        here = ", ".join(filter(None, (here, f"{duration(running.left)} to go in this attack")))
-    return Said("; ".join(filter(None, (ahead, running.where))), here, left)
+    if ahead or job.stage is CERTIFY:  # what comes after it is not known
+        there = f"{running.to_go} to go in this attack" if running.to_go else ""
+        where, measured = (ahead, running.where), (running.measured, there)
+        return Said("; ".join(filter(None, where)), ", ".join(filter(None, measured)))
+    return replace(running, where=running.where.partition(": ")[2])  # the attack's name is the job's
 
 
 @cache
@@ -115,7 +124,7 @@ def _searching(line: str, since: float) -> Said | None:
         return None
     name, attack, iteration, of, points, accuracy, most = found.groups()
     where = f"{name}: {attack} {iteration} of {of}"
-    return Said(where, f"{points} left, robust {accuracy}", max(0.0, seconds_of(most) - since))
+    return Said(where, f"{points} left, robust {accuracy}", max(0.0, seconds_of(most) - since), at_most=True)
 
 
 def _stepping(line: str, since: float) -> Said | None:

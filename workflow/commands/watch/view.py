@@ -26,12 +26,12 @@ STYLES = {
 WIDE = 120  # columns from which a job takes one line
 GAP = 2
 LEAST, MOST = 4, 40  # columns of a bar
-LEFT = len("23 h 59 min left")
+LEFT = len("≤ 23 h 59 min left")
 
 
 def frame(place: str, look: Look, width: int, height: int) -> RenderableType:
     """The stages, then jobs that failed, that are silent or stopped, that run; of each as many as there is room for."""
-    head = [_cut(f"experiment {place}  {_clock(look.at)}", width, "bold"), _stages(look, width)]
+    head: list[RenderableType] = [_cut(f"experiment {place}  {_clock(look.at)}", width, "bold"), _stages(look, width)]
     times = [Text(part, "bold") for part in textwrap.wrap(_times(look), width)]
     room = height - 1 - len(times) - 1 - (len(look.stages) + 2)
     failed = _listed([_failed(seen, width) for seen in look.of("failed")], "failed", room // 2)
@@ -85,7 +85,8 @@ def _stages(look: Look, width: int) -> Table:
     for state in STATES:
         table.add_column(Text(state), justify="right", no_wrap=True)
     for name, found in jobs.items():
-        bar = ProgressBar(total=len(found), completed=counted[name]["done"])
+        number = counted[name]["done"]
+        bar = ProgressBar(len(found), number, style="bright_black", complete_style="green", finished_style="green")
         counts = [Text(str(counted[name][state] or ""), STYLES[state]) for state in STATES[1:]]
         table.add_row(Text(name), bar, done[name], *counts)
     return table
@@ -118,7 +119,7 @@ def _job(seen: Seen, now: float, width: int, column: int) -> list[Text]:
     where = said.where
     if seen.state == "running" and seen.log is not None and now - seen.log.modified > SILENT:
         where += f" (no line for {duration(now - seen.log.modified)})"
-    left = f"{duration(said.left)} left" if said.left is not None and seen.state == "running" else ""
+    left = f"{said.to_go} left" if said.to_go and seen.state == "running" else ""
     told = ", ".join(filter(None, (where, said.measured)))
     if width >= WIDE:
         named = _middle(_name(seen), column).ljust(column)
