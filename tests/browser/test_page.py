@@ -83,6 +83,16 @@ def test_hostile_names_show_as_text(opened: Open, everything: Path) -> None:
     assert page.evaluate("[...document.images].every((image) => image.src.startsWith('data:image/'))")
 
 
+def test_a_name_that_turns_the_writing_turns_nothing_else(opened: Open, everything: Path) -> None:
+    summary = opened(everything).locator("summary", has_text="עולם").first
+    name, rest = summary.evaluate("""(summary) => [summary.querySelector('b'), summary.lastChild].map((part) => {
+        const range = document.createRange();
+        range.selectNode(part);
+        return range.getBoundingClientRect().toJSON();
+    })""")
+    assert rest["left"] >= name["right"] - 1
+
+
 def test_every_image_decodes_and_small_ones_are_not_blurred(opened: Open, everything: Path) -> None:
     page = opened(everything)
     page.evaluate("Promise.all([...document.images].map((image) => image.decode()))")
