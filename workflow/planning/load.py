@@ -66,7 +66,10 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
         raise ConfigError(validation_message(error, Experiment) + _laid_on(default, files, alone)) from error
     except ConfigError as error:
         raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
-    return experiment.as_loaded(_variant([stem for stem, _ in overlays], own, merged), _command(used, overrides or {}))
+    variant = _variant([stem for stem, _ in overlays], own, merged)
+    if not variant:  # overlays in which no number can differ are not told of
+        used, overrides = used[: 0 if alone else 1], None
+    return experiment.as_loaded(variant, _command(used, overrides or {}))
 
 
 def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:

@@ -50,6 +50,6 @@ def reported(plan: Plan) -> dict[str, Any]:
             {"stage": stage.name, "key": key, "manifest": job.file("manifest"), "log": job.log}
             for stage in STAGES
             if stage is not INDEX  # a step to the neighbors, whose manifest tells of the search
-            for key, job in plan.of(stage).items()
+            for key, job in sorted(plan.of(stage).items())
         ],
     }
