@@ -16,7 +16,17 @@ from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
-from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, CLAIMS, COMPARISONS, DATA, EMBED, FIGURE
+from workflow.planning.stages import (
+    ASSUMPTIONS,
+    ATTACK,
+    CERTIFICATES,
+    CERTIFY,
+    CLAIMS,
+    COMPARISONS,
+    DATA,
+    EMBED,
+    FIGURE,
+)
 from workflow.planning.stages import INDEX, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES, STRUCTURE, TABLE, TRAIN
 from workflow.planning.stages import WEIGHTS
 from workflow.planning.tables import make_plan

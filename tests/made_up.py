@@ -14,7 +14,7 @@ import pyarrow as pa
 from stages.core.files import write_json
 from stages.core.outcomes import OUTCOME_DETAILS, OUTCOME_SCHEMA, write_outcomes
 from stages.core.parquet import write_table
-from stages.core.pictures import Attacked, Neighborhoods, Pictures, write_pictures
+from stages.core.pictures import KINDS, Attacked, Neighborhoods, Pictures, write_pictures
 
 ANSWERS = ("yes", "no", "undecided", "not asked")
 MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
@@ -165,12 +165,17 @@ def claims(root: Path, path: str, texts: tuple[str, ...]) -> None:
     write_json(root / path, {"experiment": "made up", "level": 0.05, "claims": found})
 
 
-def pictures(root: Path, path: str, side: int, methods: tuple[str, ...], classes: tuple[str, ...], m: int = 8) -> None:
-    """Anchors with m neighbors and six test images under attack, of side x side pixels; the last method is missing."""
+def pictures(
+    root: Path, path: str, side: int, methods: tuple[str, ...], classes: tuple[str, ...], each: int = 3, m: int = 8
+) -> None:
+    """Pictures of side x side pixels; the last method is missing.
+
+    each: anchors of each kind, with m neighbors, and twice as many test images under attack.
+    """
     chance = generator(path)
-    kinds = ("good", "good", "good", "typical", "typical", "typical", "bad", "bad", "bad")
+    kinds = tuple(kind for kind in KINDS for _ in range(each))
     shown = methods[:-1] or methods
-    anchors, tested, count = len(kinds), 6, len(classes)
+    anchors, tested, count = len(kinds), 2 * each, len(classes)
 
     def image(*shape: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Smooth with some noise, as photographs are: WebP and PNG then weigh what theirs do."""

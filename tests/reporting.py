@@ -49,13 +49,15 @@ def make_up(
     *,
     images: int = 500,
     epochs: int = 12,
+    anchors: int = 1,
     without: Iterable[str] = (),
     accuracy: Accuracy | None = None,
     names: Sequence[str] = HOSTILE,
 ) -> None:
     """Write every file that the report reads or links, below a root, but those whose path holds a word of `without`.
 
-    images: of each cell at most. accuracy: of a cell's seed, a fraction; by default the paper's number and some noise.
+    images: of each cell at most. anchors: of each kind in the pictures.
+    accuracy: of a cell's seed, a fraction; by default the paper's number and some noise.
     names: what claims and classes are called.
     """
     absent = tuple(without)
@@ -85,7 +87,7 @@ def make_up(
         dataset = Path(path).parent.name.rpartition("-")[0]
         methods = sorted({row.method for row in _rows(report) if row.dataset == dataset and not row.variant})
         classes = tuple(f"{names[place % len(names)] if names else 'class'} {place}" for place in range(10))
-        made_up.pictures(root, path, SIDES.get(dataset, 32), tuple(methods), classes)
+        made_up.pictures(root, path, SIDES.get(dataset, 32), tuple(methods), classes, anchors)
     if report.claims and wanted(report.claims):
         texts = (*names, *(f"Claim number {place} of those that are made up" for place in range(len(names), 20)))
         made_up.claims(root, report.claims, texts)

@@ -96,15 +96,27 @@ def tables_of(stage):
     return "|".join(name for name, job in plan.tables.items() if job.stage is stage) or "none"
 
 
+# What people read of each job of the tables: `all` asks for it, and `snakemake --report` holds it.
+READ = {
+    TABLE: ("csv", "tex"),
+    FIGURE: ("png", "pdf"),
+    COMPARISONS: ("csv",),
+    CERTIFICATES: ("csv",),
+    CLAIMS: ("csv", "json"),
+    ASSUMPTIONS: ("listed",),
+    REPORT: ("report",),
+}
+
+
+def outputs_of(stage, key):
+    """The files of a job of the tables, what people read of them marked for `snakemake --report`."""
+    files, (category, _, name) = stage.outputs(key), key.rpartition("/")
+    for output in READ[stage]:
+        labels = {"name": name, "file": Path(files[output]).suffix[1:]}
+        files[output] = report(files[output], category=category, labels=labels)
+    return files
+
+
 def table_files():
-    """What `all` asks for: of each job of the tables what is read, not its manifest."""
-    shown = {
-        TABLE: ("csv", "tex"),
-        FIGURE: ("png", "pdf"),
-        COMPARISONS: ("csv",),
-        CERTIFICATES: ("csv",),
-        CLAIMS: ("csv", "json"),
-        ASSUMPTIONS: ("listed",),
-        REPORT: ("report",),
-    }
-    return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]
+    """What `all` asks for."""
+    return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in READ[job.stage]]

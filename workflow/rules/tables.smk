@@ -13,7 +13,7 @@ rule table:
     input:
         lambda wildcards: list(plan.tables[wildcards.table].inputs),
     output:
-        **TABLE.outputs(f"{experiment.place}/{{table}}"),
+        **outputs_of(TABLE, f"{experiment.place}/{{table}}"),
     log:
         TABLE.log(f"{experiment.place}/{{table}}"),
     benchmark:
@@ -35,7 +35,7 @@ rule table:
 
 use rule table as figure with:
     output:
-        **FIGURE.outputs(f"{experiment.place}/{{table}}"),
+        **outputs_of(FIGURE, f"{experiment.place}/{{table}}"),
     wildcard_constraints:
         table=tables_of(FIGURE),
 
@@ -45,7 +45,7 @@ rule comparisons:
     input:
         list(plan.lists["comparisons"].inputs) if "comparisons" in plan.lists else [],
     output:
-        **COMPARISONS.outputs(f"{experiment.place}/comparisons"),
+        **outputs_of(COMPARISONS, f"{experiment.place}/comparisons"),
     log:
         COMPARISONS.log(f"{experiment.place}/comparisons"),
     benchmark:
@@ -69,7 +69,7 @@ rule certificates:
     input:
         list(plan.lists["certificates"].inputs) if "certificates" in plan.lists else [],
     output:
-        **CERTIFICATES.outputs(f"{experiment.place}/certificates"),
+        **outputs_of(CERTIFICATES, f"{experiment.place}/certificates"),
     log:
         CERTIFICATES.log(f"{experiment.place}/certificates"),
     benchmark:
@@ -92,7 +92,7 @@ rule claims:
     input:
         list(plan.lists["claims"].inputs),
     output:
-        **CLAIMS.outputs(f"{experiment.place}/claims"),
+        **outputs_of(CLAIMS, f"{experiment.place}/claims"),
     log:
         CLAIMS.log(f"{experiment.place}/claims"),
     benchmark:
@@ -113,7 +113,7 @@ rule claims:
 
 rule assumptions:
     output:
-        **ASSUMPTIONS.outputs(f"{experiment.place}/assumptions"),
+        **outputs_of(ASSUMPTIONS, f"{experiment.place}/assumptions"),
     log:
         ASSUMPTIONS.log(f"{experiment.place}/assumptions"),
     benchmark:
@@ -135,7 +135,7 @@ rule report:
     input:
         list(plan.lists["report"].inputs),
     output:
-        **REPORT.outputs(f"{experiment.place}/report"),
+        **outputs_of(REPORT, f"{experiment.place}/report"),
     log:
         REPORT.log(f"{experiment.place}/report"),
     benchmark:
