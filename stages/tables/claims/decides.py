@@ -10,8 +10,8 @@ from scipy import stats
 
 from stages.core.config.claims import Higher
 from stages.tables.claims.asked import Comparison
-from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Spread, freedom
-from stages.tables.claims.judge import LEVEL, UNDECIDED, Judged, Scope, enough_seeds, weakest
+from stages.tables.claims.evidence import LEAST_SEEDS, LEVEL, Evidence, Spread, freedom
+from stages.tables.claims.judge import UNDECIDED, Judged, Scope, enough_seeds, weakest
 from stages.tables.claims.measured import Measured
 
 POWER = 0.8
@@ -34,11 +34,12 @@ def reason(judged: Judged, claims: dict[Scope, int]) -> str:
         if answer.answer == "no" and (tails := judged.tails(scope)):
             one, _ = min(tails, key=lambda tested: tested[1].below)
             said.append(f"{words}: not as claimed: {_pair(one)}")
-        if answer.answer == UNDECIDED and answer.p is not None:
-            one, _ = weakest(judged, scope) or judged.found[0]
-            adjusted = answer.p <= LEVEL
-            why = f"Holm's adjustment over {claims[scope]} claims" if adjusted else f"not told apart: {_pair(one)}"
-            said.append(f"{words}: p = {answer.p:.2g}, {why}")
+        if answer.answer == UNDECIDED and (least := weakest(judged, scope)) is not None:
+            one, tails, _ = least
+            several = f"its {len(judged.found)} comparisons and " if len(judged.found) > 1 else ""
+            among = f"{several}{claims[scope]} claims"
+            apart = "not told apart" if tails.two_sided > LEVEL else f"told apart alone, not among {among}"
+            said.append(f"{words}: p = {answer.p:.2g}, {apart}: {_pair(one)}")
     if not enough_seeds(judged):
         counted = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
         said.append(f"{counted}; a claim about methods needs three")
@@ -54,7 +55,7 @@ def decides(judged: Judged) -> str:
         if scope == "methods" and not enough_seeds(judged):
             said.append(f"{words}: three seeds at least")
         elif (least := weakest(judged, scope)) is not None:
-            one, evidence = least
+            one, _, evidence = least
             margin = judged.claim.margin / 100 if isinstance(judged.claim, Higher) else 0.0
             needed = (images if scope == "checkpoints" else seeds)(evidence, margin)
             said.append(f"{words}: {needed} ({_pair(one)})")
@@ -77,6 +78,8 @@ def seeds(evidence: Evidence, margin: float) -> str:
     spread, found = evidence.spread, abs(evidence.difference + margin)
     if not found or spread is None:
         return "none: no difference is seen"
+    if not spread.seeds + spread.images:
+        return "none: its seeds all say the same"
     if spread.images and found < ENOUGH * sqrt(spread.images):
         needed = evidence.n * (ENOUGH / found) ** 2 * spread.images
         return f"no number of seeds: the images are too few, about {_rounded(needed)} images"

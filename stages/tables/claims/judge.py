@@ -14,11 +14,10 @@ from typing import Any, Literal
 from stages.core.config.claims import Claim, Gain, Higher, Loss
 from stages.tables.claims.asked import Comparison, comparisons
 from stages.tables.claims.blocks import Block
-from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Tails, weigh
+from stages.tables.claims.evidence import LEAST_SEEDS, LEVEL, Evidence, Tails, weigh
 from stages.tables.claims.measured import Measured, differences
 from stages.tables.paired import holm
 
-LEVEL = 0.05
 Scope = Literal["checkpoints", "methods"]
 NOT_ASKED, UNDECIDED = "not asked", "undecided"
 
@@ -105,13 +104,15 @@ def _untested(judged: Judged, scope: Scope) -> Answer:
     return Answer(UNDECIDED)
 
 
-def weakest(judged: Judged, scope: Scope) -> tuple[Comparison[Measured], Evidence] | None:
+def weakest(judged: Judged, scope: Scope) -> tuple[Comparison[Measured], Tails, Evidence] | None:
     """The comparison that says least for the claim: of an order among the ends and the pairs that are reversed."""
-    tails = judged.tails(scope)
+    tested = zip(judged.tails(scope), judged.found, strict=False)
     counting = [
-        (each.above, place) for place, (one, each) in enumerate(tails) if one.role != "adjacent" or each.below <= LEVEL
+        (one, tails, evidence)
+        for (one, tails), (_, evidence) in tested
+        if one.role != "adjacent" or tails.below <= LEVEL
     ]
-    return judged.found[max(counting)[1]] if counting else None
+    return max(counting, key=lambda each: each[1].above, default=None)
 
 
 def enough_seeds(judged: Judged) -> bool:

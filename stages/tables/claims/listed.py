@@ -10,8 +10,8 @@ from typing import Any
 from stages.core.config.claims import Higher, Loss
 from stages.tables.claims.asked import Comparison
 from stages.tables.claims.decides import decides, reason
-from stages.tables.claims.evidence import Evidence, Tails
-from stages.tables.claims.judge import LEVEL, Answer, Judged, Scope
+from stages.tables.claims.evidence import LEVEL, Evidence, Tails
+from stages.tables.claims.judge import Answer, Judged, Scope
 from stages.tables.claims.measured import Measured
 
 CSV_HEAD = (
