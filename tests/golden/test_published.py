@@ -11,6 +11,7 @@ from stages.core.files import unpacked_json
 from tests.conftest import ROOT, Project
 from workflow.commands.publish import relative
 from workflow.planning.assumptions import assumed
+from workflow.planning.claims import own_claims
 from workflow.planning.jobs import told
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
@@ -25,8 +26,11 @@ def test_the_committed_tables_are_what_the_committed_outcomes_give() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     compared = list(PUBLISHED.glob("*/tables/comparisons.csv"))
+    judged = list(PUBLISHED.glob("*/tables/claims.json"))
     assert compared
-    assert len(done.stdout.splitlines()) == len(list(PUBLISHED.glob("*/plans/*.json"))) + len(compared)
+    assert judged
+    listed = [path for path in PUBLISHED.glob("*/plans/*.json") if path.stem != "claims"]
+    assert len(done.stdout.splitlines()) == len(listed) + len(compared) + len(judged)
 
 
 @pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
@@ -38,6 +42,7 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tm
     if listed := committed.pop("certificates", {}).get("certificates", []):
         assert {"certificates": listed} == relative(unpacked_json(plan.lists["certificates"].settings))
     assert bool(listed) == ("certificates" in plan.lists)
+    assert own_claims(experiment) == committed.pop("claims", {"claims": {}})
     assert all((PUBLISHED / folder / one["path"]).is_file() for one in listed)
     assert committed == {name: relative(told(table.plan)) for name, table in plan.tables.items()}
     for table in committed.values():

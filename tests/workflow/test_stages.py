@@ -9,9 +9,19 @@ from stages.core.code import source_file
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT
 from workflow.planning.jobs import Plan
-from workflow.planning.stages import ASSUMPTIONS, CERTIFICATES, COMPARISONS, FIGURE, RESOURCES, STAGES, TABLE, Stage
+from workflow.planning.stages import (
+    ASSUMPTIONS,
+    CERTIFICATES,
+    CLAIMS,
+    COMPARISONS,
+    FIGURE,
+    RESOURCES,
+    STAGES,
+    TABLE,
+    Stage,
+)
 
-ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, ASSUMPTIONS)
+ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, CLAIMS, ASSUMPTIONS)
 
 
 def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:

@@ -33,6 +33,7 @@ STAGES = {
     "tables": Plan,
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
+    "tables.claims": Plan,
     "tables.assumptions": None,
 }
 PYDANTIC_ONLY = {"ge", "gt", "le", "lt", "min_length", "max_length"}
