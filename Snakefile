@@ -15,18 +15,8 @@ from workflow.launch.devices import gpu_slots
 from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
-from workflow.planning.stages import (
-    ASSUMPTIONS,
-    ATTACK,
-    CERTIFICATES,
-    CERTIFY,
-    CLAIMS,
-    COMPARISONS,
-    DATA,
-    EMBED,
-    FIGURE,
-)
-from workflow.planning.stages import INDEX, NEIGHBORS, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, CLAIMS, COMPARISONS, DATA, EMBED
+from workflow.planning.stages import FIGURE, INDEX, NEIGHBORS, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
