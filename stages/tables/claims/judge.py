@@ -106,7 +106,7 @@ def _answers(claims: Sequence[Judged], scope: Scope) -> list[Answer]:
 def weighed(tails: Sequence[tuple[Comparison[Measured], Tails]]) -> Tails:
     """p_yes and p_no of a claim from its comparisons' one-sided p-values."""
     reversed_pairs = any(one.role == "adjacent" and each.below <= LEVEL for one, each in tails)
-    above = 1.0 if reversed_pairs else max(each.above for one, each in tails if one.role != "adjacent")
+    above = 1.0 if reversed_pairs else max((each.above for one, each in tails if one.role != "adjacent"), default=1.0)
     return Tails(above, min(1.0, len(tails) * min(each.below for _, each in tails)))
 
 

@@ -197,6 +197,15 @@ def test_a_claim_with_a_missing_run_is_judged_on_the_rest_and_says_so(tmp_path: 
     }  # fmt: skip
 
 
+def test_an_order_whose_ends_share_no_seed_cannot_hold(tmp_path: Path) -> None:
+    rows = [plant(tmp_path, name, {"pgd": rate}, seeds=2) for name, rate in zip("ABC", (0.2, 0.5, 0.8), strict=True)]
+    (tmp_path / "attack/A-0.parquet").unlink()
+    (tmp_path / "attack/C-1.parquet").unlink()
+    mine = judge(tmp_path, plan(rows, columns=[{"attack": "pgd", "label": "PGD"}]), mine=ORDER)["mine"]
+    assert [(one["a"], one["b"], one["seeds"]) for one in mine["comparisons"]] == [("B", "A", 1), ("C", "B", 1)]
+    assert (mine["checkpoints"]["answer"], mine["decides"]) == ("undecided", "methods: three seeds at least")
+
+
 def test_a_claim_that_no_table_has_is_not_asked_and_counts_for_nothing(tmp_path: Path) -> None:
     rows = [plant(tmp_path, name, {"clean": 0.5, "pgd": rate}) for name, rate in (("A", 0.6), ("B", 0.3))]
     found = judge(tmp_path, plan(rows), mine=higher(), other=higher("A", "Z"))
