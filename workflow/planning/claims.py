@@ -77,6 +77,8 @@ def _check(where: str, claim: Claim, tables: Sequence[TablePlan]) -> None:
 def _blocks(where: str, name: int | str | None, tables: Sequence[TablePlan]) -> list[tuple[TablePlan, tuple[Row, ...]]]:
     """The rows of a table by data set, of all tables where none is named."""
     meant = [table for table in tables if name in (None, table.table, table.paper)]
+    if not meant and name is None:
+        raise ConfigError(f"{where}: there is no figure of losses; a table of `kind: losses` is one")
     if not meant:
         known = nearest(str(name), [table.table for table in tables])
         rule = f"none answers to Table {name} of the paper" if isinstance(name, int) else f"'{name}' is no such table"

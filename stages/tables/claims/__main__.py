@@ -5,6 +5,7 @@ The claims stand in claims.yaml, what is asked of each in asked.py, the tests in
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import Field, TypeAdapter
@@ -25,7 +26,7 @@ from stages.tables.listing import csv_text
 from stages.tables.paper import PAPER, read_paper
 
 CATALOG = Path(__file__).parents[1] / "claims.yaml"
-NO_NUMBERS = {"answer": None, "asked": 0, "against": []}
+NO_NUMBERS: Mapping[str, Any] = {"answer": None, "asked": 0, "against": []}
 EXAMPLE = r"""\
     --settings '{"experiment": "mine", "plans": [{"experiment": "mine", "table": "table1", "title": "Digits",
                 "columns": [{"attack": "fgsm", "label": "FGSM"}],
@@ -96,8 +97,7 @@ def judge(settings: Claims, root: Path) -> list[Judged]:
         *(gather(name, one, blocks, own=False, paper=on_paper(one, published)) for name, one in paper.items()),
         *(gather(name, one, blocks, own=True, paper=NO_NUMBERS) for name, one in settings.claims.items()),
     ]
-    answer_all(claims)
-    return claims
+    return answer_all(claims)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from stages.core.config.claims import Claim, Gain, Higher, Loss, Order
 from stages.core.config.table_plan import folded
 from stages.tables.claims.blocks import Block, V
 
+Role = Literal["each", "adjacent", "ends"]
 FIRST, LAST, ALL = "first fifth", "last fifth", "all epochs"
 
 
@@ -26,7 +27,7 @@ class Comparison(Generic[V]):
     b: str
     above: tuple[V, ...]
     below: tuple[V, ...]
-    role: Literal["each", "adjacent", "ends"] = "each"
+    role: Role = "each"
 
 
 def comparisons(claim: Claim, blocks: Sequence[Block[V]], *, own: bool) -> list[Comparison[V]]:
@@ -85,13 +86,16 @@ def _order(claim: Order, block: Block[V]) -> Iterator[Comparison[V]]:
     """Along the rows that have a cell under a column."""
     for column in map(block.column, claim.columns):
         rows = [row for row in map(block.row, claim.rows) if (row, column) in block.cells]
-        steps = [(*pair, "adjacent") for pair in pairwise(rows)] if len(rows) > 2 else []
-        ends = [(rows[0], rows[-1], "ends")] if len(rows) > 1 else []
-        for low, high, role in [*steps, *ends]:
+
+        def pair(low: str, high: str, role: Role, column: str = column) -> Comparison[V]:
             a, b = (low, high) if claim.falls else (high, low)
-            yield Comparison(
-                block.table, block.title, column, a, b, (block.cells[a, column],), (block.cells[b, column],), role
-            )
+            above, below = (block.cells[row, column] for row in (a, b))
+            return Comparison(block.table, block.title, column, a, b, (above,), (below,), role)
+
+        if len(rows) > 2:
+            yield from (pair(low, high, "adjacent") for low, high in pairwise(rows))
+        if len(rows) > 1:
+            yield pair(rows[0], rows[-1], "ends")
 
 
 def _gain(claim: Gain, block: Block[V]) -> Iterator[Comparison[V]]:

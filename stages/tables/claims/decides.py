@@ -4,23 +4,23 @@ Of the comparison that says least for the claim: the number with which its test,
 comparison alone, finds the difference that is seen with a power of 80 %, if variances stay as they are.
 """
 
+from collections.abc import Mapping
 from math import ceil, log10, sqrt
 
 from scipy import stats
 
-from stages.core.config.claims import Higher
 from stages.tables.claims.asked import Comparison
-from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Spread, freedom
-from stages.tables.claims.judge import LEVEL, UNDECIDED, Judged, Scope, enough_seeds, weakest
+from stages.tables.claims.evidence import LEAST_SEEDS, LEVEL, Evidence, Spread, freedom
+from stages.tables.claims.judge import UNDECIDED, Judged, Scope, margin, weakest
 from stages.tables.claims.measured import Measured
 
 POWER = 0.8
 ENOUGH = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
 MOST_SEEDS = 1000
-WORDS = {"checkpoints": "on these checkpoints", "methods": "methods"}
+WORDS: dict[Scope, str] = {"checkpoints": "on these checkpoints", "methods": "methods"}
 
 
-def reason(judged: Judged, claims: dict[Scope, int]) -> str:
+def reason(judged: Judged, claims: Mapping[Scope, int]) -> str:
     """Why answers are undecided or missing, in a line. claims: how many Holm's adjustment goes over."""
     if not judged.asked:
         return "no table of this experiment has its rows and columns"
@@ -31,15 +31,16 @@ def reason(judged: Judged, claims: dict[Scope, int]) -> str:
         said.append(f"judged on {len(judged.found)} of {judged.asked} comparisons")
     for scope, words in WORDS.items():
         answer = judged.answers[scope]
-        if answer.answer == "no" and (tails := judged.tails(scope)):
-            one, _ = min(tails, key=lambda tested: tested[1].below)
+        if answer.answer == "no" and (tested := judged.tails(scope)):
+            one, _ = min(tested, key=lambda each: each[1].below)
             said.append(f"{words}: not as claimed: {_pair(one)}")
-        if answer.answer == UNDECIDED and answer.p is not None:
-            one, _ = weakest(judged, scope) or judged.found[0]
-            adjusted = answer.p <= LEVEL
-            why = f"Holm's adjustment over {claims[scope]} claims" if adjusted else f"not told apart: {_pair(one)}"
-            said.append(f"{words}: p = {answer.p:.2g}, {why}")
-    if not enough_seeds(judged):
+        if answer.answer == UNDECIDED and (least := weakest(judged, scope)) is not None:
+            one, tails, _ = least
+            several = f"its {len(judged.found)} comparisons and " if len(judged.found) > 1 else ""
+            among = f"{several}{claims[scope]} claims"
+            apart = "not told apart" if tails.two_sided > LEVEL else f"told apart alone, not among {among}"
+            said.append(f"{words}: p = {answer.p:.2g}, {apart}: {_pair(one)}")
+    if judged.seeds < LEAST_SEEDS:
         counted = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
         said.append(f"{counted}; a claim about methods needs three")
     return "; ".join(said)
@@ -51,19 +52,18 @@ def decides(judged: Judged) -> str:
     for scope, words in WORDS.items():
         if judged.answers[scope].answer != UNDECIDED or not judged.found:
             continue
-        if scope == "methods" and not enough_seeds(judged):
+        if scope == "methods" and judged.seeds < LEAST_SEEDS:
             said.append(f"{words}: three seeds at least")
         elif (least := weakest(judged, scope)) is not None:
-            one, evidence = least
-            margin = judged.claim.margin / 100 if isinstance(judged.claim, Higher) else 0.0
-            needed = (images if scope == "checkpoints" else seeds)(evidence, margin)
+            one, _, evidence = least
+            needed = (images if scope == "checkpoints" else seeds)(evidence, margin(judged.claim))
             said.append(f"{words}: {needed} ({_pair(one)})")
     return "; ".join(said)
 
 
-def images(evidence: Evidence, margin: float) -> str:
-    """How many images, with the checkpoints as they are."""
-    found = abs(evidence.difference + margin)
+def images(evidence: Evidence, short: float) -> str:
+    """How many images, with the checkpoints as they are. short: the claim's margin."""
+    found = abs(evidence.difference + short)
     if not found:
         return "none: no difference is seen"
     needed = (ENOUGH * evidence.deviation / found) ** 2
@@ -72,11 +72,13 @@ def images(evidence: Evidence, margin: float) -> str:
     return f"about {_rounded(needed)} images"
 
 
-def seeds(evidence: Evidence, margin: float) -> str:
+def seeds(evidence: Evidence, short: float) -> str:
     """How many seeds, on the images as they are; where no number is enough, how many images are too few."""
-    spread, found = evidence.spread, abs(evidence.difference + margin)
+    spread, found = evidence.spread, abs(evidence.difference + short)
     if not found or spread is None:
         return "none: no difference is seen"
+    if not spread.seeds + spread.images:
+        return "none: its seeds all say the same"
     if spread.images and found < ENOUGH * sqrt(spread.images):
         needed = evidence.n * (ENOUGH / found) ** 2 * spread.images
         return f"no number of seeds: the images are too few, about {_rounded(needed)} images"

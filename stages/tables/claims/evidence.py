@@ -11,9 +11,14 @@ Rockette, 1995), seeds being the readers. Of the mean squares of d, MS_seed, MS_
 
 and t = mean / sqrt(var). Without variance of images it is the paired t test of the seeds' means. Ours: MS_seed is never
 taken below MS_error, which it estimates where seeds do not differ, nor below the 1 / (12 n) of rounding to whole
-images. From five seeds on, also a bootstrap that draws seeds and images apart (Owen, 2007), and the larger p counts.
+images. From five seeds on, where that finds something at 5 %, also a bootstrap that draws seeds and images apart (Owen,
+2007), and the larger p counts.
 
-Simulated under no difference, two-sided at 5 %, SIMULATED
+Simulated without a difference, two-sided at 5 % (seeds' sd 0.01 and 0.03, images that favor one method or none), the
+test of methods rejects in 0.0 to 4.5 % on 500 images and 1.9 to 5.7 % on 10,000 with three seeds; with five, bootstrap
+and all, in 0.6 to 3.4 and 2.8 to 6.8 % (of 400 draws); with ten in 0.2 to 3.0 % on 500. Without the floor on MS_seed
+three seeds reject in up to 8 %, the t test of the seeds' means, which takes the images for fixed, with ten seeds in up
+to 23 %: so neither is used.
 
 A margin m is added to d, and tested against variances not below m (1 - m), that of verdicts whose mean it is: no
 variance seen in a few images is none at all. Losses know no draw of images; their seeds are tested alone.
@@ -30,6 +35,7 @@ from scipy import stats
 from stages.tables.paired import Counts, Interval, mean_interval
 
 Differences = NDArray[np.float64]
+LEVEL = 0.05
 LEAST_SEEDS, BOOTSTRAP_SEEDS = 3, 5
 DRAWS = 10_000
 LARGEST_DRAW = 4_000_000
@@ -82,7 +88,7 @@ def weigh(d: Differences, *, margin: float, verdicts: bool, loss: bool) -> Evide
     checkpoints = None if loss else mcnemar(counts) if exact and not margin else score_test(images, margin)
     spread = None if seeds < LEAST_SEEDS else variance(d, loss=loss)
     methods = None if spread is None else seeds_test(d, spread, margin)
-    if methods is not None and seeds >= BOOTSTRAP_SEEDS:
+    if methods is not None and seeds >= BOOTSTRAP_SEEDS and min(methods) <= LEVEL:
         methods = Tails(*map(max, methods, bootstrap(d + margin)))
     return Evidence(seeds, n, float(d.mean()), interval, float(images.std()), checkpoints, methods, spread)
 
@@ -97,8 +103,8 @@ def mcnemar(counts: Counts) -> Tails:
 def score_test(images: Differences, margin: float) -> Tails:
     """Whether the mean of (n,) differences is above or below -margin; no difference at all says nothing of 0."""
     shifted = images + margin
-    variance = max(float((shifted**2).sum()), len(images) * margin * (1 - margin))
-    z = float(shifted.sum()) / sqrt(variance) if variance else 0.0
+    squares = max(float((shifted**2).sum()), len(images) * margin * (1 - margin))
+    z = float(shifted.sum()) / sqrt(squares) if squares else 0.0
     return Tails(float(stats.norm.sf(z)), float(stats.norm.cdf(z)))
 
 

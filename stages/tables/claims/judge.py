@@ -7,19 +7,19 @@ claim's p is twice the smaller of the two. Holm's adjustment goes over all claim
 and for the methods apart; up to 5 % the answer is yes or no, else undecided.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stages.core.config.claims import Claim, Gain, Higher, Loss
 from stages.tables.claims.asked import Comparison, comparisons
 from stages.tables.claims.blocks import Block
-from stages.tables.claims.evidence import LEAST_SEEDS, Evidence, Tails, weigh
+from stages.tables.claims.evidence import LEVEL, Evidence, Tails, weigh
 from stages.tables.claims.measured import Measured, differences
 from stages.tables.paired import holm
 
-LEVEL = 0.05
 Scope = Literal["checkpoints", "methods"]
+SCOPES: tuple[Scope, ...] = ("checkpoints", "methods")
 NOT_ASKED, UNDECIDED = "not asked", "undecided"
 
 
@@ -42,11 +42,11 @@ class Judged:
     name: str
     claim: Claim
     own: bool
-    paper: dict[str, Any]
+    paper: Mapping[str, Any]
     asked: int
     found: tuple[tuple[Comparison[Measured], Evidence], ...]
     missing: tuple[str, ...]
-    answers: dict[Scope, Answer] = field(default_factory=dict)
+    answers: Mapping[Scope, Answer] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -62,37 +62,51 @@ class Judged:
         return known if len(known) == len(tested) else []
 
 
-def gather(name: str, claim: Claim, blocks: Sequence[Block[Measured]], *, own: bool, paper: dict[str, Any]) -> Judged:
+def margin(claim: Claim) -> float:
+    """By how much a row may fall short, in [0, 1]."""
+    return claim.margin / 100 if isinstance(claim, Higher) else 0.0
+
+
+def gather(
+    name: str, claim: Claim, blocks: Sequence[Block[Measured]], *, own: bool, paper: Mapping[str, Any]
+) -> Judged:
     """A claim and the evidence for it, still without answers."""
     asked = comparisons(claim, blocks, own=own)
     missing = dict.fromkeys(gap for one in asked for cell in (*one.above, *one.below) for gap in cell.missing)
     filled = [block.keeping({place: cell for place, cell in block.cells.items() if cell.by_seed}) for block in blocks]
-    margin = claim.margin / 100 if isinstance(claim, Higher) else 0.0
     found = []
     for one in comparisons(claim, filled, own=own):
         if (d := differences(one)).size:
-            evidence = weigh(d, margin=margin, verdicts=not isinstance(claim, Gain), loss=isinstance(claim, Loss))
+            evidence = weigh(
+                d, margin=margin(claim), verdicts=not isinstance(claim, Gain), loss=isinstance(claim, Loss)
+            )
             found.append((one, evidence))
     return Judged(name, claim, own, paper, len(asked), tuple(found), tuple(missing))
 
 
-def answer_all(claims: Sequence[Judged]) -> None:
-    """Give every claim its answers, those of the methods apart from those on these checkpoints."""
-    for scope in ("checkpoints", "methods"):
-        tested = [(judged, tails) for judged in claims if (tails := judged.tails(scope))]
-        both = [weighed(tails) for _, tails in tested]
-        adjusted = holm([tails.two_sided for tails in both])
-        for judged in claims:
-            judged.answers[scope] = _untested(judged, scope)
-        for (judged, _), tails, p in zip(tested, both, adjusted, strict=True):
-            said = UNDECIDED if p > LEVEL else "yes" if tails.above < tails.below else "no"
-            judged.answers[scope] = Answer(said, tails.two_sided, p)
+def answer_all(claims: Sequence[Judged]) -> list[Judged]:
+    """Every claim with its answers, those of the methods apart from those on these checkpoints."""
+    by_scope = {scope: _answers(claims, scope) for scope in SCOPES}
+    return [
+        replace(judged, answers={scope: answers[place] for scope, answers in by_scope.items()})
+        for place, judged in enumerate(claims)
+    ]
+
+
+def _answers(claims: Sequence[Judged], scope: Scope) -> list[Answer]:
+    answers = [_untested(judged, scope) for judged in claims]
+    tested = {place: weighed(tails) for place, judged in enumerate(claims) if (tails := judged.tails(scope))}
+    adjusted = holm([both.two_sided for both in tested.values()])
+    for (place, both), p in zip(tested.items(), adjusted, strict=True):
+        said = UNDECIDED if p > LEVEL else "yes" if both.above < both.below else "no"
+        answers[place] = Answer(said, both.two_sided, p)
+    return answers
 
 
 def weighed(tails: Sequence[tuple[Comparison[Measured], Tails]]) -> Tails:
     """p_yes and p_no of a claim from its comparisons' one-sided p-values."""
     reversed_pairs = any(one.role == "adjacent" and each.below <= LEVEL for one, each in tails)
-    above = 1.0 if reversed_pairs else max(each.above for one, each in tails if one.role != "adjacent")
+    above = 1.0 if reversed_pairs else max((each.above for one, each in tails if one.role != "adjacent"), default=1.0)
     return Tails(above, min(1.0, len(tails) * min(each.below for _, each in tails)))
 
 
@@ -105,15 +119,12 @@ def _untested(judged: Judged, scope: Scope) -> Answer:
     return Answer(UNDECIDED)
 
 
-def weakest(judged: Judged, scope: Scope) -> tuple[Comparison[Measured], Evidence] | None:
+def weakest(judged: Judged, scope: Scope) -> tuple[Comparison[Measured], Tails, Evidence] | None:
     """The comparison that says least for the claim: of an order among the ends and the pairs that are reversed."""
-    tails = judged.tails(scope)
+    tested = zip(judged.tails(scope), judged.found, strict=False)
     counting = [
-        (each.above, place) for place, (one, each) in enumerate(tails) if one.role != "adjacent" or each.below <= LEVEL
+        (one, tails, evidence)
+        for (one, tails), (_, evidence) in tested
+        if one.role != "adjacent" or tails.below <= LEVEL
     ]
-    return judged.found[max(counting)[1]] if counting else None
-
-
-def enough_seeds(judged: Judged) -> bool:
-    """Whether every comparison has the seeds that a claim about methods needs."""
-    return judged.seeds >= LEAST_SEEDS
+    return max(counting, key=lambda each: each[1].above, default=None)

@@ -10,15 +10,14 @@ from typing import Any
 from stages.core.config.claims import Higher, Loss
 from stages.tables.claims.asked import Comparison
 from stages.tables.claims.decides import decides, reason
-from stages.tables.claims.evidence import Evidence, Tails
-from stages.tables.claims.judge import LEVEL, Answer, Judged, Scope
+from stages.tables.claims.evidence import LEVEL, Evidence, Tails
+from stages.tables.claims.judge import SCOPES, Answer, Judged
 from stages.tables.claims.measured import Measured
 
 CSV_HEAD = (
     *("claim", "text", "source", "paper", "asked", "judged", "seeds"),
     *("checkpoints", "checkpoints_p", "checkpoints_holm", "methods", "methods_p", "methods_holm", "decides"),
 )
-SCOPES: tuple[Scope, ...] = ("checkpoints", "methods")
 
 
 def record(experiment: str, claims: Sequence[Judged]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ STAGES = {
     "tables": Plan,
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
+    "tables.claims": Plan,
     "tables.assumptions": None,
     "tables.report": Report,
 }
