@@ -95,7 +95,7 @@ def _gallery(dataset: str, pictures: Pictures, titles: dict[str, str]) -> Galler
             for place, name in enumerate(names)
         ),
         pictures.steps,
-        pictures.missing,
+        tuple(titles.get(method, method) for method in pictures.missing),
     )
 
 

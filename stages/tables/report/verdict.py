@@ -14,6 +14,7 @@ from stages.tables.report.grid import Grid
 from stages.tables.report.told import Report
 
 ORDER = ("fail", "warn", "pass")
+WORST = ("fail", "warn", "missing", "pass")
 SIDES = ("inside", "above", "below", "not there")
 SEEDS = 3  # fewer say nothing about a method
 
@@ -79,13 +80,13 @@ def claims(path: Path | None) -> list[dict[str, Any]]:
 
 
 def certified(listed: Sequence[Listed], root: Path) -> list[Certified]:
-    """Every certificate with its checks, the worst of them first."""
+    """Every certificate with its checks, the worst first of both."""
     found = []
     for one in listed:
         certificate = read_certificate(root / one.path)
         checks = sorted(certificate["checks"], key=lambda check: ORDER.index(check["verdict"])) if certificate else ()
         found.append(Certified(one, certificate, tuple(checks)))
-    return found
+    return sorted(found, key=lambda one: WORST.index(one.verdict))
 
 
 def cannot_show(report: Report, grids: Sequence[Grid]) -> list[str]:
