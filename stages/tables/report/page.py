@@ -66,10 +66,13 @@ def environments(report: Report, files: Files) -> list[tuple[str, int]]:
 
 
 def _titles(report: Report) -> dict[str, str]:
-    """What the tables call data sets and methods, by their keys; of a method, its row without a variant."""
+    """What the tables call data sets and methods, by their keys; of a method, its first row without a variant."""
     rows = [row for plan in report.plans for row in plan.rows]
-    methods = {row.method: row.label for row in reversed(rows) if not row.variant}
-    return {row.dataset: row.title() for row in rows} | methods
+    titles = {row.dataset: row.title() for row in rows}
+    for row in rows:
+        if not row.variant:
+            titles.setdefault(row.method, row.label)
+    return titles
 
 
 def _assumptions(path: Path) -> Markup:

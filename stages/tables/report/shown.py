@@ -42,6 +42,11 @@ class Anchor:
     neighbors: tuple[Shot, ...]
     bars: tuple[tuple[str, tuple[float, ...]], ...]
 
+    @property
+    def most(self) -> float:
+        """The largest share, which all bars are drawn against."""
+        return max((share for _, shares in self.bars for share in shares), default=0) or 1
+
 
 @dataclass(frozen=True)
 class Row:
@@ -66,7 +71,7 @@ class Gallery:
 
 
 def galleries(paths: Sequence[str], root: Path, titles: dict[str, str]) -> list[Gallery]:
-    """Those of the pictures that are there. titles: of methods and of data sets, by their keys."""
+    """Those of the pictures that are there. titles: of data sets and methods by their keys, in the order of the page."""
     found = []
     for path in paths:
         try:
@@ -81,7 +86,11 @@ def galleries(paths: Sequence[str], root: Path, titles: dict[str, str]) -> list[
 
 def _gallery(dataset: str, pictures: Pictures, titles: dict[str, str]) -> Gallery:
     attacked = pictures.attacked
-    names = [titles.get(method, method) for method in pictures.methods]
+    known = [*titles, *pictures.methods]
+    names = {
+        place: titles.get(method, method)
+        for place, method in sorted(enumerate(pictures.methods), key=lambda pair: known.index(pair[1]))
+    }
     return Gallery(
         dataset,
         attacked.images.shape[-1],
@@ -92,14 +101,14 @@ def _gallery(dataset: str, pictures: Pictures, titles: dict[str, str]) -> Galler
         ),
         tuple(
             Row(name, radius(pictures.epsilons[place]), _under(place, attacked, pictures))
-            for place, name in enumerate(names)
+            for place, name in names.items()
         ),
         pictures.steps,
         tuple(titles.get(method, method) for method in pictures.missing),
     )
 
 
-def _anchor(place: int, pictures: Pictures, names: list[str]) -> Anchor:
+def _anchor(place: int, pictures: Pictures, names: dict[int, str]) -> Anchor:
     near, classes, kind = pictures.neighborhoods, pictures.classes, pictures.kinds[place]
     label = near.labels[place]
     neighbors = tuple(
@@ -117,7 +126,7 @@ def _anchor(place: int, pictures: Pictures, names: list[str]) -> Anchor:
             strict=True,
         )
     )
-    shares = [("P", near.p[place]), *zip((f"Q of {name}" for name in names), near.q[:, place], strict=True)]
+    shares = [("P", near.p[place]), *((f"Q of {name}", near.q[method, place]) for method, name in names.items())]
     bars = tuple((name, tuple(float(100 * share) for share in values)) for name, values in shares)
     image = Shot(encoded(near.images[place]), (classes[label],), alt=f"training image {near.ids[place]}")
     return Anchor(kind, kind not in pictures.kinds[:place], image, neighbors, bars)
