@@ -71,7 +71,7 @@ class Gallery:
 
 
 def galleries(paths: Sequence[str], root: Path, titles: dict[str, str]) -> list[Gallery]:
-    """Those of the pictures that are there. titles: of data sets and methods by their keys, in the order of the page."""
+    """Those of the pictures that are there. titles: of data sets and methods by key, in the order of the page."""
     found = []
     for path in paths:
         try:
