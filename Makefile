@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status accept evaluate export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status watch accept evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,7 +22,7 @@ $(VENV)/.installed: envs/requirements.txt envs/bootstrap.txt
 
 env: $(VENV)/.installed ## create .venv from the hashed lock
 
-demo: env ## run the default experiment on bundled digits and show Tables 1 and 2
+demo: env ## run the default experiment on bundled digits, show Tables 1 and 2 and say where its report is
 	@$(IN_ENV) snakemake --cores $(CORES)
 	@$(IN_ENV) python -m stages.tables.show results/tables/digits table1 table2
 
@@ -57,7 +57,7 @@ clean: ## remove caches and builds; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-tables: env ## make the tables of CONFIG from whatever runs exist; a missing run is a dash
+tables: env ## make the tables and the report of CONFIG from whatever runs exist; a missing run is a dash
 	@$(IN_ENV) python -m workflow.commands.tables $(CONFIGFILE)
 
 paper-cells: CONFIG := $(or $(CONFIG),workflow/experiments/paper.yaml)
@@ -69,6 +69,9 @@ estimate: env ## print what CONFIG's stages and tables will take on this machine
 
 status: env ## list what of CONFIG is done, failed, started or missing
 	@$(IN_ENV) python -m workflow.commands.status $(CONFIGFILE)
+
+watch: env ## show CONFIG's stages, running jobs and failures until all is done; in a pipe a line a minute
+	@$(IN_ENV) python -m workflow.commands.watch $(CONFIGFILE)
 
 accept: env ## take CONFIG's finished runs as valid under the present code
 	@$(IN_ENV) python -m workflow.commands.accept $(CONFIGFILE)
@@ -82,7 +85,7 @@ export: env ## write RUN (digits/vanilla-…/seed0, a folder of results/train/) 
 publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
 	@$(IN_ENV) python -m workflow.commands.publish $(CONFIGFILE)
 
-published: env ## regenerate the tables in results/published/ from their outcomes
+published: env ## regenerate the tables and reports in results/published/ from their outcomes
 	@$(IN_ENV) python -m workflow.commands.republish
 
 schema: env ## write workflow/config.schema.json from the config models

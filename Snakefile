@@ -15,8 +15,10 @@ from workflow.launch.devices import gpu_slots
 from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.certificates import OTHER
-from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, CLAIMS, COMPARISONS, DATA, EMBED
-from workflow.planning.stages import FIGURE, INDEX, NEIGHBORS, PRETRAIN, RESOURCES, STRUCTURE, TABLE, TRAIN, WEIGHTS
+from workflow.planning.pictures import arguments as arguments_of_pictures
+from workflow.planning.stages import ASSUMPTIONS, ATTACK, CERTIFICATES, CERTIFY, CLAIMS, COMPARISONS, DATA, EMBED, FIGURE
+from workflow.planning.stages import INDEX, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES, STRUCTURE, TABLE, TRAIN
+from workflow.planning.stages import WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
@@ -44,6 +46,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/certify.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/tables.smk"
 
 

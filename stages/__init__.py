@@ -1,4 +1,4 @@
-"""The pipeline's stages: data, features, neighbors, structure, train, attack, tables."""
+"""The pipeline's stages: data, features, neighbors, structure, train, weights, attack, pictures, tables."""
 
 import gc
 import sys

@@ -8,15 +8,13 @@ from stages.core.files import write_text
 from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
-from stages.tables.best_on_test import best_on_test_notes
 from stages.tables.cells import Cell, score, write_cells
-from stages.tables.certified import certificate_notes
 from stages.tables.curves import Curves, read_curves, write_curves
 from stages.tables.figure import draw_losses
 from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.paper import PAPER, read_paper
+from stages.tables.remarks import remarks
 from stages.tables.sheet import lay_out
-from stages.tables.subsets import subset_notes
 from stages.tables.terminal import terminal_text
 
 ENDINGS = {
@@ -63,8 +61,7 @@ def main(argv: list[str] | None = None) -> None:
 def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
     """Write a table as CSV, text, and LaTeX, alone and in a document; return what is missing, each run once."""
     cells = score(plan, root, read_paper())
-    remarks = [*subset_notes(plan, cells), *best_on_test_notes(plan, cells, root), *certificate_notes(plan, root)]
-    sheet = lay_out(plan, cells, remarks)
+    sheet = lay_out(plan, cells, remarks(plan, cells, root))
     write_cells(outputs["csv"], cells)
     write_text(outputs["tex"], latex_fragment(sheet))
     write_text(outputs["document"], latex_document(sheet, outputs["tex"].name))

@@ -20,6 +20,8 @@ def main(argv: list[str] | None = None) -> None:
                 raise ArtifactError(f"{path}: no such table; build it with `snakemake`, or name one that is built")
             print(path.read_text(encoding="utf-8"))
         print(f"The tables as CSV, LaTeX and text are in {args.folder}/")
+        if (report := args.folder / "report.html").is_file():
+            print(f"Open in a browser: {report}")
 
 
 if __name__ == "__main__":

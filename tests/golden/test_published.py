@@ -9,7 +9,7 @@ import pytest
 
 from stages.core.files import unpacked_json
 from tests.conftest import ROOT, Project
-from workflow.commands.publish import relative
+from workflow.commands.publish import published_report, relative
 from workflow.planning.assumptions import assumed
 from workflow.planning.claims import own_claims
 from workflow.planning.jobs import told
@@ -26,11 +26,17 @@ def test_the_committed_tables_are_what_the_committed_outcomes_give() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     compared = list(PUBLISHED.glob("*/tables/comparisons.csv"))
-    judged = list(PUBLISHED.glob("*/tables/claims.json"))
     assert compared
-    assert judged
-    listed = [path for path in PUBLISHED.glob("*/plans/*.json") if path.stem != "claims"]
-    assert len(done.stdout.splitlines()) == len(listed) + len(compared) + len(judged)
+    told = {path for path in PUBLISHED.glob("*/plans/*.json") if path.stem != "claims"}
+    assert len(done.stdout.splitlines()) == len(told) + 2 * len(compared)  # pairs of rows and claims come of the tables
+
+
+def test_no_published_report_holds_an_image() -> None:
+    reports = list(PUBLISHED.glob("*/tables/report.html"))
+    assert reports
+    for report in reports:
+        assert "data:image" not in report.read_text()
+    assert not list(PUBLISHED.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
@@ -42,8 +48,9 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tm
     if listed := committed.pop("certificates", {}).get("certificates", []):
         assert {"certificates": listed} == relative(unpacked_json(plan.lists["certificates"].settings))
     assert bool(listed) == ("certificates" in plan.lists)
-    assert own_claims(experiment) == committed.pop("claims", {"claims": {}})
     assert all((PUBLISHED / folder / one["path"]).is_file() for one in listed)
+    assert committed.pop("report") == json.loads(json.dumps(published_report(plan)))
+    assert committed.pop("claims", own_claims(experiment)) == own_claims(experiment)
     assert committed == {name: relative(told(table.plan)) for name, table in plan.tables.items()}
     for table in committed.values():
         for run in (run for row in table["rows"] for run in row["runs"]):

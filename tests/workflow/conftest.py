@@ -1,4 +1,4 @@
-"""Plans of the tiny experiment."""
+"""Plans of the tiny experiment, and made-up states of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, TINY
+from tests.workflow.made_up import Made
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
@@ -23,3 +24,9 @@ def plan_of(tmp_path: Path) -> Callable[..., Plan]:
         return make_plan(load_experiment(files, ROOT / "config.yaml"), tmp_path)
 
     return planned
+
+
+@pytest.fixture
+def made(plan_of: Callable[..., Plan], tmp_path: Path) -> Callable[..., Made]:
+    """The tiny experiment under overlays, with nothing started."""
+    return lambda *overlays: Made(plan_of(*overlays), tmp_path / "root")

@@ -23,7 +23,7 @@ def test_accepted_runs_need_no_rerun_and_keep_both_digests_until_the_next_edit(p
     assert len(set(digests)) == 2
     assert project.planned() == []
     project.append(TRADES, "\nAGAIN = 1\n")
-    assert project.counted() == {"train": 1, "attack": 1, "table": 2}
+    assert project.counted() == {"train": 1, "attack": 1, "pictures": 1, "table": 2}
 
 
 def test_accepting_never_stands_in_for_a_missing_file(project: Project) -> None:

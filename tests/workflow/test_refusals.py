@@ -43,6 +43,7 @@ REFUSALS = {
     "stages/core/models/architectures/__init__.py _torchvision": Refusal("torchvision's names"),
     "stages/core/models/architectures/__init__.py build": Refusal("torchvision's names"),
     "stages/attack/certificate/__main__.py _other": Refusal(HAND),
+    "stages/pictures/__main__.py _named": Refusal(HAND),
     "stages/weights/checks.py _require_order": Refusal(OUTPUTS),
     "stages/weights/checks.py _require_repeatable": Refusal(OUTPUTS),
     "stages/weights/checks.py check_outputs": Refusal(OUTPUTS),

@@ -30,7 +30,7 @@ def manifests(project: Project) -> dict[PlannedJob, Any]:
 
 def test_every_manifest_says_what_made_its_outputs_and_at_what_cost(finished: Project) -> None:
     found = manifests(finished)
-    assert len(found) == 6 + 3 + 3 + 2 + 2
+    assert len(found) == 6 + 3 + 3 + 1 + 2 + 4
     for planned, record in found.items():
         assert record["code_digests"] == [code_digest(planned.job.modules)], planned.name
         assert record["settings"], planned.name

@@ -15,13 +15,14 @@ from workflow.planning.stages import (
     CLAIMS,
     COMPARISONS,
     FIGURE,
+    REPORT,
     RESOURCES,
     STAGES,
     TABLE,
     Stage,
 )
 
-ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, CLAIMS, ASSUMPTIONS)
+ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, CLAIMS, ASSUMPTIONS, REPORT)
 
 
 def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:

@@ -1,1 +1,1 @@
-"""What a user runs beside Snakemake: status, accept, publish, tables."""
+"""What a user runs beside Snakemake: status, watch, accept, publish, tables."""

@@ -2,7 +2,7 @@
 
 How often each job runs its images through a network is counted (`stages.train.passes`, `stages.attack.passes`), what
 such a pass costs here is measured (`stages.train.cell`, seconds for each network). Beside the jobs that are done stands
-what they took. Preparing data, neighbors, structure vectors and tables, seconds to minutes each, are not in it.
+what they took. Data, neighbors, structure vectors, pictures and tables, seconds to minutes each, are not in it.
 """
 
 import json

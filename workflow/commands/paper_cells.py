@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 from workflow.commands.cli import ROOT, experiment_of, run
-from workflow.planning.tables import make_plan, told
+from workflow.planning.jobs import told
+from workflow.planning.tables import make_plan
 
 
 def main(argv: list[str] | None = None) -> None:

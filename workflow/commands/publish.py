@@ -19,7 +19,8 @@ from workflow.planning.claims import own_claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import Plan, told
 from workflow.planning.load import load_experiment
-from workflow.planning.stages import STAGES
+from workflow.planning.report import reported
+from workflow.planning.stages import PICTURES, STAGES
 from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
@@ -60,6 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         write_json(fresh / "plans" / "certificates.json", relative(listed))
     if experiment.claims:
         write_json(fresh / "plans" / "claims.json", own_claims(experiment))
+    write_json(fresh / "plans" / "report.json", published_report(plan))
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
     write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
@@ -73,6 +75,14 @@ def main(argv: list[str] | None = None) -> None:
 
 def _sources(plan: Plan) -> list[str]:
     return sorted({job.file(name) for stage in STAGES for job in plan.of(stage).values() for name in stage.published})
+
+
+def published_report(plan: Plan) -> dict[str, Any]:
+    """What the report of a published folder is told: no pictures, which would be a data set's images."""
+    asked: dict[str, Any] = relative(reported(plan))
+    lists = {name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions")}
+    jobs = [job for job in asked["jobs"] if job["stage"] != PICTURES.name]
+    return {**asked, **lists, "place": "tables", "pictures": [], "jobs": jobs}
 
 
 def relative(value: Any) -> Any:

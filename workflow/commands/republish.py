@@ -19,8 +19,8 @@ from stages.core.errors import ArtifactError
 from stages.core.files import packed_json
 from workflow.commands.cli import ROOT, run
 
-COMPARED = (".csv", ".tex", ".txt", ".md")
-ASSUMPTIONS, CERTIFICATES, CLAIMS = "assumptions", "certificates", "claims"
+COMPARED = (".csv", ".tex", ".txt", ".md", ".html")
+ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT = "assumptions", "certificates", "claims", "report"
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,18 @@ def check_made(folder: Path) -> None:
 
 
 def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
-    """Do the jobs of a folder side by side, for each is a process of its own."""
+    """Do the jobs of a folder side by side, for each is a process of its own; the report last, which reads lists."""
     jobs = list(_jobs(folder))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for job, _ in zip(jobs, pool.map(one, jobs), strict=True):
-            print(f"{folder.name}/{job.name}: {done}")
+        for together in ([job for job in jobs if job.name != REPORT], [job for job in jobs if job.name == REPORT]):
+            for job, _ in zip(together, pool.map(one, together), strict=True):
+                print(f"{folder.name}/{job.name}: {done}")
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """Of every table and figure, of the pairs of rows, of the certificates, of the claims, and of the assumptions."""
+    """Of every table and figure, the pairs of rows, the certificates, the claims, the assumptions, and the report."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, CLAIMS)]
+    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT)]
     for path in tables:
         yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
@@ -84,6 +85,8 @@ def _jobs(folder: Path) -> Iterator[Job]:
     told = {"experiment": plans[tables[0]]["experiment"], "plans": [plans[path] for path in tables], **own}
     yield Job(CLAIMS, "tables.claims", packed_json(told), "-manifest.json")
     yield Job(ASSUMPTIONS, "tables.assumptions", f"@{folder / 'plans' / ASSUMPTIONS}.json")
+    if (reported := folder / "plans" / f"{REPORT}.json") in plans:
+        yield Job(REPORT, "tables.report", f"@{reported}")
 
 
 def _make(job: Job, folder: Path, out: Path) -> None:

@@ -1,39 +1,27 @@
 """`python -m workflow.commands.status`: which of an experiment's jobs are done, failed, started or missing."""
 
-import re
+import time
 from pathlib import Path
 
 from workflow.commands.cli import experiment_of, run
+from workflow.commands.watch.look import Observer
 from workflow.planning.jobs import Plan
-from workflow.planning.stages import INDEX, STAGES
 from workflow.planning.tables import make_plan
 
 STATES = ("done", "failed", "started", "missing")
-FAILURE = re.compile(r"^(error: |Traceback )", re.MULTILINE)
 
 
 def job_states(plan: Plan, root: Path = Path()) -> dict[str, list[tuple[str, str]]]:
     """{stage: [(job, state)]}: done has its output, missing neither output nor log.
 
-    Of those with a log and no output, failed are the ones whose log tells an error; started ones run still, were cut
-    off, or lost their output.
+    Of those with a log and no output, failed are the ones whose log ends in an error; started ones run still, were cut
+    off, or lost their output, which `workflow.commands.watch` tells apart.
     """
+    stages = Observer(plan, root).look(time.time()).stages
     return {
-        stage.name: [
-            (key, _state(root / job.file(next(iter(stage.files))), root / job.log))
-            for key, job in sorted(plan.of(stage).items())
-        ]
-        for stage in STAGES
-        if stage is not INDEX  # a step to the neighbors, and theirs tells of it
+        name: sorted((seen.job.key, seen.state if seen.state in STATES else "started") for seen in jobs)
+        for name, jobs in stages.items()
     }
-
-
-def _state(output: Path, log: Path) -> str:
-    if output.is_file():
-        return "done"
-    if not log.is_file():
-        return "missing"
-    return "failed" if FAILURE.search(log.read_text(encoding="utf-8", errors="replace")) else "started"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -49,8 +49,7 @@ def _asked(
 
 def _job(plan: Plan, row: Row, job: ClassifierJob, others: dict[str, ClassifierJob]) -> Job:
     wanted = plan.experiment.certificate
-    epsilon = wanted.epsilon or _radius(plan.experiment, row)
-    settings = CertificateSettings(images=wanted.images, epsilon=epsilon)
+    settings = CertificateSettings(images=wanted.images, epsilon=radius(plan.experiment, row))
     components = tuple(module_name("attacks", kind) for kind in ATTACKS)
     name = digest([settings.identity(), {name: other.key for name, other in others.items()}])
     codes = [job.code, *(other.code for other in others.values()), code_of((*CERTIFY.modules, *components))]
@@ -67,8 +66,10 @@ def _job(plan: Plan, row: Row, job: ClassifierJob, others: dict[str, ClassifierJ
     return plan.certify.setdefault(made.key, made)
 
 
-def _radius(experiment: Experiment, row: Row) -> float:
-    """That of the attack inside the method's recipe, under L-infinity."""
+def radius(experiment: Experiment, row: Row) -> float:
+    """The one that is asked for, or that of the attack inside the method's recipe, under L-infinity."""
+    if experiment.certificate.epsilon is not None:
+        return experiment.certificate.epsilon
     if row.method in experiment.checkpoints:
         return RADIUS
     recipe, _ = experiment.recipe(row.dataset, experiment.method(row.dataset, row.method, row.variant).recipe)

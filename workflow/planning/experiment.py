@@ -104,17 +104,23 @@ class Experiment(Section):
         default_factory=dict, description="what jobs ask of the scheduler, by kind of job"
     )
     _variant: str = PrivateAttr("")
+    _command: str = PrivateAttr("")
 
     @property
     def place(self) -> str:
         """Where its tables lie below results/tables/: its name, and below it what overlays make of it."""
         return f"{self.experiment}/{self._variant}" if self._variant else self.experiment
 
-    def as_variant(self, name: str) -> "Experiment":
-        """The experiment as overlays have changed it, with their name; '' for the experiment alone."""
-        changed = self.model_copy()
-        changed._variant = name
-        return changed
+    @property
+    def command(self) -> str:
+        """What runs it, from the project's folder."""
+        return self._command
+
+    def as_loaded(self, variant: str, command: str) -> "Experiment":
+        """The experiment, the name of what overlays have changed in it ('': nothing), and what runs it."""
+        loaded = self.model_copy()
+        loaded._variant, loaded._command = variant, command
+        return loaded
 
     def method(self, dataset: str, name: str, changes: dict[str, Any]) -> Method:
         """A method on a data set: its preset, then `methods`, then the data set's own, then dotted changes."""

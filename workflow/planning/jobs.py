@@ -100,16 +100,16 @@ class AttackJob(Job):
         return self.asks
 
 
-def told(table: TablePlan) -> dict[str, Any]:
-    """A plan as the tables stage is told of it, without what is left at its default."""
-    return table.model_dump(mode="json", exclude_unset=True)
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableJob(Job):
     """What makes a table or a figure; its settings are the plan of it, packed for a command line."""
 
     plan: TablePlan
+
+
+def told(table: TablePlan) -> dict[str, Any]:
+    """A plan as the tables stage is told of it, without what is left at its default."""
+    return table.model_dump(mode="json", exclude_unset=True)
 
 
 @dataclass
@@ -127,6 +127,7 @@ class Plan:
     weights: dict[str, ClassifierJob] = field(default_factory=dict)
     attack: dict[str, AttackJob] = field(default_factory=dict)
     certify: dict[str, Job] = field(default_factory=dict)
+    pictures: dict[str, Job] = field(default_factory=dict)
     tables: dict[str, TableJob] = field(default_factory=dict)
     lists: dict[str, Job] = field(default_factory=dict)
 

@@ -1,6 +1,8 @@
 """Config files: which of them make an experiment, read strictly, and checked before any job starts."""
 
+import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from stages.core.code import ROOT
 from stages.core.config.messages import validation_message
 from stages.core.config.signatures import shortened
 from stages.core.errors import ConfigError
@@ -40,12 +43,14 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     it; a table that is null is left out. overrides: from --config, merged last. What overlays change is in its `place`.
     """
     own: dict[str, Any] = {}
+    used: list[Path] = []
     overlays: list[tuple[str, dict[str, Any]]] = []
     for path in files:
         content = read_on_its_base(path)
         if "experiment" in content:
-            own, overlays = content, []
+            own, used, overlays = content, [path], []
         else:
+            used.append(path)
             overlays.append((path.stem, content))
     alone = not own
     own = own or read_yaml(default)
@@ -61,7 +66,23 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
         raise ConfigError(validation_message(error, Experiment) + _laid_on(default, files, alone)) from error
     except ConfigError as error:
         raise ConfigError(f"{error}{_laid_on(default, files, alone)}") from error
-    return experiment.as_variant(_variant([stem for stem, _ in overlays], own, merged))
+    variant = _variant([stem for stem, _ in overlays], own, merged)
+    if not variant:  # overlays in which no number can differ are not told of
+        used, overrides = used[: 0 if alone else 1], None
+    return experiment.as_loaded(variant, _command(used, overrides or {}))
+
+
+def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:
+    """What runs an experiment; a file elsewhere goes by its name, for where it lies is this machine's own."""
+    words = ["snakemake", "--cores", "all"]
+    if files:
+        named = [
+            path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name for path in map(Path.absolute, files)
+        ]
+        words += ["--configfile", *map(str, named)]
+    if overrides:
+        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in overrides.items())]
+    return shlex.join(words)
 
 
 def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> str:

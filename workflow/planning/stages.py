@@ -20,6 +20,7 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "attack": {"gpu": 1},
     "autoattack": {"gpu": 1},
     "certify": {"gpu": 1},
+    "pictures": {"gpu": 1, "runtime": 20},
     "tables": {"mem_mb": 1000, "runtime": 10},
 }
 
@@ -30,7 +31,8 @@ class Stage:
 
     files: output -> path, in which {key} is the job's name among its kind. The first is there once a job is done.
     undeclared: those that Snakemake is not told of. published: those that published tables rest on.
-    resources: a key of RESOURCES, and the folder of its logs.
+    resources: a key of RESOURCES, and the folder of its logs. resume: the folder below results/resume/ of what its jobs
+    save to go on from, if they do.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Stage:
     files: Mapping[str, str]
     undeclared: tuple[str, ...] = ()
     published: tuple[str, ...] = ("manifest",)
+    resume: str = ""
 
     def file(self, name: str, key: str) -> str:
         """Where the job `key` writes one of its files."""
@@ -52,6 +55,10 @@ class Stage:
     def log(self, key: str) -> str:
         """Where the job `key` says what it does."""
         return f"logs/{self.resources}/{key}.log"
+
+    def resumed(self, key: str) -> str:
+        """The folder that the job `key` holds while it runs, with what a next attempt goes on from."""
+        return f"results/resume/{self.resume}/{key}"
 
 
 def _below(place: str, **files: str) -> dict[str, str]:
@@ -85,6 +92,7 @@ PRETRAIN = Stage(
     resources="pretrain",
     files=_below("features/{key}/", encoder="encoder.safetensors", history="history.parquet", manifest="pretrain.json"),
     published=("history", "manifest"),
+    resume="features",
 )
 EMBED = Stage(
     name="embed",
@@ -123,6 +131,7 @@ TRAIN = Stage(
     resources="train",
     files=_below("train/{key}/", checkpoint="model.safetensors", history="history.parquet", manifest="manifest.json"),
     published=("history", "manifest"),
+    resume="train",
 )
 WEIGHTS = Stage(
     name="weights",
@@ -139,6 +148,7 @@ ATTACK = Stage(
     files=_below("attack/{key}", outcomes=".parquet", manifest=".json"),
     undeclared=("manifest",),  # the next plan reads it to keep the job, also while the outcomes are made anew
     published=("outcomes", "manifest"),
+    resume="attack",
 )
 CERTIFY = Stage(
     name="certify",
@@ -147,6 +157,15 @@ CERTIFY = Stage(
     resources="certify",
     files=_below("certify/{key}/", certificate="certificate.json", text="certificate.md", manifest="manifest.json"),
     published=("certificate", "text", "manifest"),
+    resume="certify",
+)
+PICTURES = Stage(
+    name="pictures",
+    command="pictures",
+    modules=("stages.pictures.__main__",),
+    resources="pictures",
+    files=_below("pictures/{key}/", pictures="pictures.safetensors", manifest="manifest.json"),
+    published=(),  # they hold images
 )
 TABLE = _tables("table", "tables.__main__", csv=".csv", tex=".tex", document="-document.tex", text=".txt")
 FIGURE = _tables("figure", "tables.__main__", csv=".csv", png=".png", pdf=".pdf")
@@ -154,6 +173,7 @@ COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
 CLAIMS = _tables("claims", "tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
+REPORT = _tables("report", "tables.report.__main__", report=".html")
 
 # Those before the tables, none before one that it reads from.
-STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY)
+STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, PICTURES)

@@ -19,6 +19,8 @@ from workflow.planning.certificates import certificates, certify
 from workflow.planning.claims import claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob, told
+from workflow.planning.pictures import pictures
+from workflow.planning.report import report
 from workflow.planning.runs import Planner, code_of
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
@@ -51,12 +53,14 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
     for name, table in experiment.tables.items():
         columns = {key: ids[key] for key in table.attacks}
         plan.tables[name] = _table(experiment, name, rows[name], columns, jobs, certified)
+    pictures(plan, [row for name, table in experiment.tables.items() if table.kind == "table" for row in rows[name]])
     if shown := [job for job in plan.tables.values() if job.stage is TABLE]:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
     if certified:
         plan.lists["certificates"] = certificates(plan, every, certified)
     plan.lists["claims"] = claims(plan)
     plan.lists["assumptions"] = assumptions(experiment)
+    plan.lists["report"] = report(plan)
     return plan
 
 
@@ -124,7 +128,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "claims", "assumptions"):
+    for name in ("comparisons", "certificates", "claims", "assumptions", "report"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

@@ -18,6 +18,6 @@ rule attack:
         settings=lambda wildcards: plan.attack[wildcards.attacks].settings,
         code=lambda wildcards: plan.attack[wildcards.attacks].code,
     shell:
-        command(ATTACK) + resumable("attack/{wildcards.attacks}") + " --settings {params.settings:q}"
+        command(ATTACK) + resumable(ATTACK, "{wildcards.attacks}") + " --settings {params.settings:q}"
         " --checkpoint {input.checkpoint} --test {input.test} --outcomes {output.outcomes}"
         f" --manifest {ATTACK.file('manifest', '{wildcards.attacks}')}"

@@ -19,6 +19,6 @@ rule certify:
         code=lambda wildcards: plan.certify[wildcards.attacks].code,
         others=lambda wildcards: [f"{name}={path}" for name, path in others_of(wildcards).items()],
     shell:
-        command(CERTIFY) + resumable("certify/{wildcards.attacks}") + " --settings {params.settings:q}"
+        command(CERTIFY) + resumable(CERTIFY, "{wildcards.attacks}") + " --settings {params.settings:q}"
         " --checkpoint {input.checkpoint} --test {input.test} --others {params.others:q}"
         " --certificate {output.certificate} --text {output.text} --manifest {output.manifest}"

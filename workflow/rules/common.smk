@@ -2,7 +2,6 @@
 # workflow/planning/stages.py, their jobs planned in workflow/planning/runs.py and tables.py.
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
-RESUME = "results/resume"
 ASKED = {name: experiment.stage_resources(name) for name in RESOURCES}
 GROWING = ("mem_mb", "runtime")
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
@@ -14,6 +13,7 @@ wildcard_constraints:
     features=NAME,
     neighbors=NAME,
     structure=NAME,
+    pictures=NAME,
     run=rf"{NAME}/{NAME}/seed\d+",
     attacks=rf"{NAME}/{NAME}/seed\d+/{NAME}",
 
@@ -47,9 +47,9 @@ def command(stage):
     )
 
 
-def resumable(name):
+def resumable(stage, key):
     """The arguments of a job that goes on where an earlier attempt was interrupted."""
-    return f" --resume {RESUME}/{name} --planned-at {os.environ['LSP_PLANNED_AT']}"
+    return f" --resume {stage.resumed(key)} --planned-at {os.environ['LSP_PLANNED_AT']}"
 
 
 def benchmark_of(stage, key):
@@ -105,5 +105,6 @@ def table_files():
         CERTIFICATES: ("csv",),
         CLAIMS: ("csv", "json"),
         ASSUMPTIONS: ("listed",),
+        REPORT: ("report",),
     }
     return [job.file(name) for job in (*plan.tables.values(), *plan.lists.values()) for name in shown[job.stage]]

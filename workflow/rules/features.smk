@@ -20,7 +20,7 @@ rule pretrain:
             "--unlabelled", plan.pretrain[wildcards.features].inputs.get("unlabelled")
         ),
     shell:
-        command(PRETRAIN) + resumable("features/{wildcards.features}") + " --settings {params.settings:q}"
+        command(PRETRAIN) + resumable(PRETRAIN, "{wildcards.features}") + " --settings {params.settings:q}"
         " --train {input.train} --test {input.test} {params.unlabelled}"
         " --encoder {output.encoder} --history {output.history} --manifest {output.manifest}"
 

@@ -6,6 +6,7 @@ localrules:
     certificates,
     claims,
     assumptions,
+    report,
 
 
 rule table:
@@ -128,3 +129,25 @@ rule assumptions:
         folder=lambda wildcards: plan.lists["assumptions"].folder,
     shell:
         command(ASSUMPTIONS) + " --settings {params.settings:q} --out {params.folder} --manifest {output.manifest}"
+
+
+rule report:
+    input:
+        list(plan.lists["report"].inputs),
+    output:
+        **REPORT.outputs(f"{experiment.place}/report"),
+    log:
+        REPORT.log(f"{experiment.place}/report"),
+    benchmark:
+        benchmark_of(REPORT, f"{experiment.place}/report")
+    conda:
+        CONDA
+    threads: resource("threads", REPORT.resources)
+    resources:
+        **resources_of(REPORT.resources),
+    params:
+        settings=lambda wildcards: plan.lists["report"].settings,
+        code=lambda wildcards: plan.lists["report"].code,
+        folder=lambda wildcards: plan.lists["report"].folder,
+    shell:
+        command(REPORT) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"

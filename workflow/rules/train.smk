@@ -21,6 +21,6 @@ rule train:
             optional(f"--{name}", input.get(name)) for name in ("structure", "monitor", "helper")
         ),
     shell:
-        command(TRAIN) + resumable("train/{wildcards.run}") + " --settings {params.settings:q}"
+        command(TRAIN) + resumable(TRAIN, "{wildcards.run}") + " --settings {params.settings:q}"
         " --train {input.train} --test {input.test} {params.optional}"
         " --checkpoint {output.checkpoint} --history {output.history} --manifest {output.manifest}"

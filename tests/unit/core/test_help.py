@@ -15,10 +15,12 @@ from stages.core.config.data import Data
 from stages.core.config.help import settings_help
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
+from stages.core.config.pictures import PicturesSettings
 from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
 from stages.tables.certificates import Certificates
+from stages.tables.report.told import Report
 
 STAGES = {
     "data": Data,
@@ -30,11 +32,13 @@ STAGES = {
     "train": TrainSettings,
     "attack": AttackSettings,
     "attack.certificate": CertificateSettings,
+    "pictures": PicturesSettings,
     "tables": Plan,
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
     "tables.claims": Plan,
     "tables.assumptions": None,
+    "tables.report": Report,
 }
 PYDANTIC_ONLY = {"ge", "gt", "le", "lt", "min_length", "max_length"}
 

@@ -1,0 +1,1 @@
+"""Pictures for a report: anchors with their neighbors, and adversarial images."""

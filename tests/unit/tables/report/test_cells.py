@@ -1,0 +1,146 @@
+"""Cells of the report: their bounds, where the paper's number lies, and the evidence behind them."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import t, ttest_1samp
+
+from stages.core.config.table_plan import Plan
+from stages.core.files import write_json
+from stages.core.outcomes import OUTCOME_DETAILS, OUTCOME_SCHEMA, write_outcomes
+from stages.tables.cells import Cell, score, wilson
+from stages.tables.paper import Published, key
+from stages.tables.report.files import Files
+from stages.tables.report.grid import BrokenBy, Grid, bounds, grids
+from stages.tables.report.ladder import ladders
+from stages.tables.report.runs import trained
+from stages.tables.report.told import Report
+from tests.unit.tables.small_tables import first, plan, row, run, write_verdicts
+
+
+def laid_out(root: Path, value: dict, paper: dict | None = None) -> Grid:
+    report = Report.model_validate({"experiment": "x", "seeds": 1, "place": "tables", "plans": [value]})
+    files = Files(report, root)
+    (grid,) = grids(report.plans, paper or {}, trained(report.plans, files), files)
+    return grid
+
+
+def cell_of(counts: list[int], images: int = 100) -> Cell:
+    given = Plan.model_validate(plan([row("A", [run("a")])]))
+    return Cell(given.rows[0], given.columns[1], tuple(count / images for count in counts), images)
+
+
+def test_the_bounds_of_one_seed_are_wilsons() -> None:
+    assert bounds(cell_of([40])) == wilson(40, 100)
+    assert bounds(cell_of([])) is None
+
+
+@pytest.mark.parametrize("counts", [[38, 40, 42], [10, 50, 90, 70], [40, 40, 40], [0, 0, 1], [100, 99, 100]])
+def test_the_bounds_of_several_seeds_cover_wilsons_and_students_and_no_more(counts: list[int]) -> None:
+    found = bounds(cell_of(counts))
+    assert found is not None
+    student = ttest_1samp(counts, 0).confidence_interval(0.95)
+    images = wilson(round(float(np.mean(counts))), 100)
+    assert found[0] == pytest.approx(min(images[0], max(0.0, student.low)))
+    assert found[1] == pytest.approx(max(images[1], min(100.0, student.high)))
+    assert float(t.ppf(0.975, 2)) == pytest.approx(4.303, abs=1e-3)
+
+
+@pytest.mark.parametrize(("paper", "side"), [("39.5", "inside"), ("20", "above"), ("70", "below"), (None, "")])
+def test_ours_is_above_where_the_papers_number_lies_below_our_interval(
+    two_runs: Path, paper: str | None, side: str
+) -> None:
+    value = plan([row("LSP", [run("a")], paper_dataset="cifar10", paper_row="lsp")], paper=1)
+    published = {}
+    if paper:
+        number = Published(table=1, dataset="CIFAR-10", row="LSP", column="PGD", paper=Decimal(paper))
+        published = {key(1, "CIFAR-10", "LSP", "PGD"): number}
+    clean, pgd = laid_out(two_runs, value, published).cells()
+    assert (clean.side, pgd.side) == ("", side)
+    assert pgd.cell.accuracy == 40
+
+
+def test_a_cell_says_what_broke_the_most_of_its_row_and_how_many_images_were_lost(two_runs: Path) -> None:
+    clean, pgd = laid_out(two_runs, plan([row("A", [run("a")])])).cells()
+    assert clean.worst == pgd.worst == "PGD, 40.00"
+    assert (pgd.seeds[0].broken, pgd.seeds[0].images, pgd.seeds[0].accuracy) == (60, 100, 40.0)
+
+
+def test_both_layouts_show_the_same_cells(two_runs: Path) -> None:
+    rows = [row("A", [run("a")]), row("B", [run("b")])]
+    by_method, by_attack = (laid_out(two_runs, plan(rows, layout=layout)) for layout in ("methods", "attacks"))
+    assert [line.label for line in by_method.blocks[0].lines] == ["A", "B"]
+    assert [line.label for line in by_attack.blocks[0].lines] == ["Clean", "PGD"]
+    across = [[shown.cell.accuracy for shown in line.cells] for line in by_attack.blocks[0].lines]
+    assert np.array(across).T.tolist() == [[c.cell.accuracy for c in line.cells] for line in by_method.blocks[0].lines]
+    assert [n for _, n in by_method.blocks[0].heads] == ["n = 100", "n = 100"]
+    assert [line.n for line in by_attack.blocks[0].lines] == ["n = 100", "n = 100"]
+
+
+def test_a_missing_run_is_a_cell_without_a_number_and_with_a_reason(two_runs: Path) -> None:
+    shown = laid_out(two_runs, plan([row("A", [run("a")]), row("C", [run("c")])])).cells()
+    assert [one.cell.accuracy for one in shown] == [90, 40, None, None]
+    assert shown[2].cell.gaps[0].reason == "no file attack/c.parquet"
+    assert shown[2].bounds is None
+
+
+def test_links_lead_to_files_that_are_there_and_others_are_only_named(two_runs: Path) -> None:
+    write_json(two_runs / "attack/a.json", {"seconds": 1.0})
+    jobs = [{"stage": "attack", "key": "a", "manifest": "attack/a.json", "log": "logs/attack/a.log"}]
+    value = {
+        "experiment": "x",
+        "seeds": 1,
+        "place": "tables/x y",
+        "plans": [plan([row("A", [run("a")])])],
+        "jobs": jobs,
+    }
+    report = Report.model_validate(value)
+    files = Files(report, two_runs)
+    (grid,) = grids(report.plans, {}, trained(report.plans, files), files)
+    addresses = {link.name: link.address for link in grid.cells()[0].seeds[0].links}
+    assert addresses == {"outcomes": "../../attack/a.parquet", "manifest": "../../attack/a.json", "log": ""}
+
+
+def test_an_ensembles_members_are_counted_by_the_images_they_broke(tmp_path: Path) -> None:
+    schema = pa.schema([*OUTCOME_SCHEMA, *OUTCOME_DETAILS])
+    members = ["apgd-ce", "fab", "apgd-ce", None, None]
+    lines = [
+        {"attack": "aa", "index": i, "label": 0, "clean_prediction": 0, "robust": member is None, "broken_by": member}
+        for i, member in enumerate(members)
+    ]
+    whole = [{"adversarial_prediction": 1, "linf": 0.0, "l2": 0.0, "iteration": 0, "forwards": 0, "backwards": 0}] * 5
+    write_outcomes(
+        tmp_path / "aa.parquet", pa.Table.from_pylist([a | b for a, b in zip(lines, whole, strict=True)], schema)
+    )
+    assert BrokenBy(tmp_path).of("aa.parquet", "aa") == (("apgd-ce", 2), ("fab", 1))
+    assert BrokenBy(tmp_path).of("aa.parquet", "other") == ()
+    assert BrokenBy(tmp_path).of("none.parquet", "aa") == ()
+
+
+def test_a_curve_over_radii_starts_at_the_clean_accuracy_on_the_same_images(tmp_path: Path) -> None:
+    radii = {"pgd.1": (1 / 255, 70), "pgd.4": (4 / 255, 30)}
+    verdicts = {"clean-1": first(90, 100), **{f"{name}-1": first(count, 100) for name, (_, count) in radii.items()}}
+    write_verdicts(tmp_path / "attack/a.parquet", verdicts)
+    columns = [{"attack": "clean", "label": "Clean"}] + [
+        {"attack": name, "label": f"PGD ε = {255 * radius:g}/255", "settings": {"kind": "pgd", "epsilon": radius}}
+        for name, (radius, _) in radii.items()
+    ]
+    outcomes = {name: {"path": "attack/a.parquet", "attack": f"{name}-1"} for name in ("clean", *radii)}
+    rows = [row("A", [{"seed": 0, "name": "a", "outcomes": outcomes}])]
+    (chart,) = ladders([laid_out(tmp_path, plan(rows, columns=columns))])
+    (series,) = chart.series
+    # write_verdicts takes an image that is robust nowhere for wrong when clean, so the clean share is each attack's own
+    assert series.x == pytest.approx((0, 1, 4))
+    assert series.y == (70, 70, 30)
+    assert (series.low[1], series.high[1]) == wilson(70, 100)
+    assert chart.title == "PGD on Digits, table1"
+    assert chart.x_label == "ε in 255ths (L∞)"
+
+
+def test_the_report_shows_the_numbers_of_the_tables(two_runs: Path) -> None:
+    value = plan([row("A", [run("a")]), row("B", [run("b")])])
+    scored = score(Plan.model_validate(value), two_runs, {})
+    assert [shown.cell.accuracy for shown in laid_out(two_runs, value).cells()] == [cell.accuracy for cell in scored]

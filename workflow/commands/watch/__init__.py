@@ -1,0 +1,1 @@
+"""`python -m workflow.commands.watch`: an experiment while it runs, from its files alone."""
