@@ -14,6 +14,7 @@ from stages.tables.same_images import same_images_notes
 from stages.tables.stars import legend, stars
 
 MISSING = "–"
+PARTIAL = "A marked number is the mean over the seeds that are there."
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Marked = tuple[Cell, str]  # a cell and its star
 
@@ -145,4 +146,4 @@ def _reading(cells: list[Cell]) -> Iterator[str]:
             "images; the CSV's Wilson interval, taken at the mean count, speaks of the images alone."
         )
     if any(cell.fractions and cell.gaps for cell in cells):
-        yield "A marked number is the mean over the seeds that are there."
+        yield PARTIAL

@@ -71,7 +71,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         said.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def open_report(path: Path, width: int = 1440, scheme: str = "light", anchor: str = "") -> Page:
+    def open_report(path: Path, width: int = 1440, scheme: Scheme = "light", anchor: str = "") -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()

@@ -20,7 +20,7 @@ from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import Plan, told
 from workflow.planning.load import load_experiment
 from workflow.planning.report import reported
-from workflow.planning.stages import PICTURES, STAGES
+from workflow.planning.stages import STAGES
 from workflow.planning.tables import make_plan
 
 RESULTS = "results/"
@@ -81,7 +81,8 @@ def published_report(plan: Plan) -> dict[str, Any]:
     """What the report of a published folder is told: no pictures, which would be a data set's images."""
     asked: dict[str, Any] = relative(reported(plan))
     lists = {name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions")}
-    jobs = [job for job in asked["jobs"] if job["stage"] != PICTURES.name]
+    kept = {stage.name for stage in STAGES if "manifest" in stage.published}
+    jobs = [job for job in asked["jobs"] if job["stage"] in kept]
     return {**asked, **lists, "place": "tables", "pictures": [], "jobs": jobs}
 
 

@@ -6,7 +6,7 @@ from stages.core.code import ROOT
 from stages.core.files import digest, packed_json, sha256_file, unpacked_json
 from workflow.planning.jobs import Job, Plan, told
 from workflow.planning.runs import code_of
-from workflow.planning.stages import INDEX, REPORT, STAGES
+from workflow.planning.stages import REPORT, STAGES
 
 PAGE = ROOT / "stages/tables/report/page"
 PAPER = ROOT / "stages/tables/paper.csv"
@@ -17,15 +17,16 @@ def report(plan: Plan) -> Job:
     asked = reported(plan)
     lists = [plan.lists[name] for name in ("claims", "assumptions", "certificates") if name in plan.lists]
     before = [*plan.tables.values(), *lists, *plan.pictures.values()]
-    page = [sha256_file(path) for path in sorted(PAGE.iterdir())]
+    page = {path.name: sha256_file(path) for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js")}
     inputs = [path for job in plan.tables.values() for path in job.plan.files()]
+    inputs += [job.file("history") for job in plan.train.values()]
     inputs += [path for path in (asked["claims"], asked["assumptions"]) if path]
     inputs += [*(one["path"] for one in asked["certificates"]), *asked["pictures"]]
     return Job(
         REPORT,
         f"{plan.experiment.place}/report",
         packed_json(asked),
-        digest([code_of(REPORT.modules), sha256_file(PAPER), *page, *sorted({job.code for job in before})], 16),
+        digest([code_of(REPORT.modules), sha256_file(PAPER), page, sorted({job.code for job in before})], 16),
         {path: path for path in inputs},
     )
 
@@ -47,9 +48,14 @@ def reported(plan: Plan) -> dict[str, Any]:
         "certificates": listed,
         "pictures": [job.file("pictures") for job in plan.pictures.values()],
         "jobs": [
-            {"stage": stage.name, "key": key, "manifest": job.file("manifest"), "log": job.log}
+            {
+                "stage": stage.name,
+                "key": key,
+                "manifest": job.file("manifest"),
+                "log": job.log,
+                **({"history": job.file("history")} if "history" in stage.files else {}),
+            }
             for stage in STAGES
-            if stage is not INDEX  # a step to the neighbors, whose manifest tells of the search
             for key, job in sorted(plan.of(stage).items())
         ],
     }

@@ -5,15 +5,16 @@ stand in the style sheet by the number of the series, and dashes tell them apart
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 42
 TICKS = 5
+COLORS = 10
 MARGIN = 0.04  # of the range, above and below the data
 
 
@@ -28,10 +29,17 @@ class Series:
     high: Sequence[float] = ()
     color: int = 0
 
+    @property
+    def style(self) -> str:
+        """Its class in the style sheet, which has ten; an eleventh series looks like the first."""
+        return f"c{self.color % COLORS}"
+
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart shows. marks: (x, what stands there), drawn as vertical lines; zero: the y axis starts at 0."""
+    """What a chart shows. marks: (x, what stands there), drawn as vertical lines; zero: the y axis starts at 0;
+    whole: x is counted.
+    """
 
     title: str
     x_label: str
@@ -40,14 +48,18 @@ class Chart:
     marks: Sequence[tuple[float, str]] = ()
     points: bool = False
     zero: bool = False
-    whole: bool = field(default=False, metadata={"x": "ticks at whole numbers only"})
+    whole: bool = False
 
     @property
     def words(self) -> str:
         """What a reader who does not see it is told: each series' range and ends."""
-        told = [f"{one.label} from {one.y[0]:.4g} to {one.y[-1]:.4g}" for one in self.series if len(one.y)]
-        if self.points:
-            told = [f"{one.label} at {one.x[0]:.4g}, {one.y[0]:.4g}" for one in self.series if len(one.y)]
+        told = []
+        for one in self.series:
+            finite = [(x, y) for x, y in zip(one.x, one.y, strict=True) if isfinite(y)]
+            if finite and self.points:
+                told.append(f"{one.label} at {finite[0][0]:.4g}, {finite[0][1]:.4g}")
+            elif finite:
+                told.append(f"{one.label} from {finite[0][1]:.4g} to {finite[-1][1]:.4g}")
         return f"{self.title}; {self.y_label} over {self.x_label}: {'; '.join(told)}"
 
     def svg(self) -> Markup:
@@ -134,20 +146,20 @@ class _Axes:
             there = " ".join(f"{self.x(x)} {self.y(high)}" for x, _, high in band)
             back = " ".join(f"{self.x(x)} {self.y(low)}" for x, low, _ in reversed(band))
             if band:
-                parts.append(Markup('<path class="band c{}" d="M{} L{}Z"/>').format(series.color, there, back))
+                parts.append(Markup('<path class="band {}" d="M{} L{}Z"/>').format(series.style, there, back))
         if len(points) == 1:
             return [*parts, *self.dots(series)]
         path = " ".join(f"{self.x(x)} {self.y(y)}" for x, y in points)
         return [
             *parts,
-            Markup('<path class="line c{}" d="M{}"><title>{}</title></path>').format(series.color, path, series.label),
+            Markup('<path class="line {}" d="M{}"><title>{}</title></path>').format(series.style, path, series.label),
         ]
 
     def dots(self, series: Series) -> list[Markup]:
         """A dot for each point, its name where the pointer rests on it."""
         return [
-            Markup('<circle class="dot c{}" cx="{}" cy="{}" r="4"><title>{}: {:.4g}, {:.4g}</title></circle>').format(
-                series.color, self.x(x), self.y(y), series.label, x, y
+            Markup('<circle class="dot {}" cx="{}" cy="{}" r="4"><title>{}: {:.4g}, {:.4g}</title></circle>').format(
+                series.style, self.x(x), self.y(y), series.label, x, y
             )
             for x, y in zip(series.x, series.y, strict=True)
             if isfinite(y)
@@ -169,4 +181,4 @@ def _ticks(low: float, high: float, *, whole: bool) -> list[float]:
 
 
 def _number(value: float) -> str:
-    return str(escape(f"{value:.6g}".replace("-", "−")))
+    return f"{value + 0.0:.6g}".replace("-", "−")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from stages.tables.report.chart import Chart, Series
 from stages.tables.report.files import Files
 from stages.tables.report.grid import Grid, Shown
-from stages.tables.report.runs import Trained, peak
+from stages.tables.report.runs import Trained
 from stages.tables.report.told import Report
 
 
@@ -38,25 +38,25 @@ def stage_costs(report: Report, files: Files) -> list[StageCost]:
     for stage in dict.fromkeys(job.stage for job in report.jobs):
         jobs = [job for job in report.jobs if job.stage == stage]
         manifests = [manifest for job in jobs if (manifest := files.manifest(job.manifest)) is not None]
-        peaks = [amount for manifest in manifests if (amount := peak(manifest)) is not None]
-        seconds = sum(float(manifest.get("seconds") or 0) for manifest in manifests)
-        devices = ", ".join(sorted({str(manifest.get("device")) for manifest in manifests if manifest.get("device")}))
+        peaks = [manifest.peak for manifest in manifests if manifest.peak is not None]
+        seconds = sum(files.seconds(job) or 0.0 for job in jobs)
+        devices = ", ".join(sorted({manifest.device for manifest in manifests if manifest.device}))
         found.append(StageCost(stage, len(jobs), len(manifests), seconds, max(peaks, default=None), devices))
     return found
 
 
 def run_costs(report: Report, runs: Sequence[Trained], files: Files) -> list[RunCost]:
-    """A line for each run."""
-    attacks: dict[str, list[float]] = {}
+    """A line for each run. Of attacks those seeds count of which all jobs are on record."""
+    attacks: dict[str, list[float | None]] = {}
     for job in report.jobs:
-        manifest = files.manifest(job.manifest) if job.stage == "attack" else None
-        if manifest is not None:
-            attacks.setdefault(job.key.rpartition("/")[0], []).append(float(manifest.get("seconds") or 0))
+        if job.stage == "attack":
+            attacks.setdefault(job.key.rpartition("/")[0], []).append(files.seconds(job))
     found = []
     for run in runs:
         seconds = [seed.seconds for seed in run.seeds if seed.seconds is not None]
+        asked = [attacks.get(f"{run.row.dataset}/{run.name}/seed{seed.seed}", []) for seed in run.seeds]
         attacked = [
-            sum(times) for seed in run.seeds if (times := attacks.get(f"{run.row.dataset}/{run.name}/seed{seed.seed}"))
+            sum(known) for times in asked if times and len(known := [t for t in times if t is not None]) == len(times)
         ]
         peaks = [seed.memory for seed in run.seeds if seed.memory is not None]
         found.append(RunCost(run, _mean(seconds), _mean(attacked), max(peaks, default=None)))
@@ -65,7 +65,7 @@ def run_costs(report: Report, runs: Sequence[Trained], files: Files) -> list[Run
 
 def accuracy_against_cost(grids: Sequence[Grid], costs: Sequence[RunCost]) -> list[Chart]:
     """A chart for each block of a table of methods: the accuracy under its last attack against seconds of training."""
-    seconds = {cost.run.anchor: cost.training for cost in costs if cost.training}
+    seconds = {cost.run.anchor: cost.training for cost in costs if cost.training is not None}
     charts = []
     for grid in grids:
         if grid.plan.layout != "methods" or grid.plan.paper not in (None, 1, 2):
@@ -75,7 +75,7 @@ def accuracy_against_cost(grids: Sequence[Grid], costs: Sequence[RunCost]) -> li
             column = _last_attack(rows)
             points = [cell for cells in rows for cell in cells if cell.cell.column.label == column]
             series = [
-                Series(cell.cell.row.label, (seconds[cell.run.anchor] or 0,), (cell.cell.accuracy,), (), (), color)
+                Series(cell.cell.row.label, (seconds[cell.run.anchor],), (cell.cell.accuracy,), (), (), color)
                 for color, cell in enumerate(points)
                 if cell.cell.accuracy is not None
             ]

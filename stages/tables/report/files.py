@@ -1,13 +1,15 @@
-"""Where the report's links lead: files beside it that are there, as addresses relative to its own folder."""
+"""The files behind the report: where its links lead, what jobs say of themselves, and what they took."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from stages.core.job.progress import log_line
+import pyarrow.compute as pc
+
+from stages.core.errors import ArtifactError
+from stages.core.parquet import read_table
+from stages.tables.report.read import Manifest, read
 from stages.tables.report.told import Made, Report
 
 
@@ -28,7 +30,7 @@ class Files:
         self._place = report.place
         self._jobs = {(job.stage, job.key): job for job in report.jobs}
         self._by_manifest = {job.manifest: job for job in report.jobs}
-        self._manifests: dict[str, dict[str, Any] | None] = {}
+        self._manifests: dict[str, Manifest | None] = {}
 
     def link(self, name: str, path: str) -> Link:
         """A file to be named, and linked where it is there."""
@@ -43,19 +45,27 @@ class Files:
         """The job that writes this manifest."""
         return self._by_manifest.get(manifest)
 
-    def manifest(self, path: str) -> dict[str, Any] | None:
-        """What a job says of itself; None, and a line in the log, where that cannot be read."""
+    def manifest(self, path: str) -> Manifest | None:
+        """What a job says of itself; None where that cannot be read."""
         if path not in self._manifests:
-            self._manifests[path] = self._read(path)
+            self._manifests[path] = read(self.root / path, Manifest)
         return self._manifests[path]
 
-    def _read(self, path: str) -> dict[str, Any] | None:
-        try:
-            found = json.loads((self.root / path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            log_line(f"warning: {path}: no manifest ({type(error).__name__}: {error})")
+    def seconds(self, job: Made) -> float | None:
+        """What a job took in all its attempts, as far as epochs and attacks tell; else in its last."""
+        manifest = self.manifest(job.manifest)
+        if manifest is None:
             return None
-        return found if isinstance(found, dict) else None
+        attacks = sum(facts.seconds for facts in manifest.facts.attacks.values())
+        return max(manifest.seconds, attacks, self._epochs(job.history))
+
+    def _epochs(self, history: str | None) -> float:
+        if history is None:
+            return 0.0
+        try:
+            return float(pc.sum(read_table(self.root / history)["seconds"]).as_py() or 0)
+        except (ArtifactError, KeyError):  # the run's curves say so
+            return 0.0
 
 
 def of_job(files: Files, job: Made | None) -> tuple[Link, ...]:

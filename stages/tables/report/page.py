@@ -32,7 +32,7 @@ def document(report: Report, root: Path) -> str:
         .get_template("report.html")
         .render(
             report=report,
-            compared=verdict.compared(tables, paper),
+            compared=verdict.compared(report, tables, paper),
             claims=verdict.claims(root / report.claims if report.claims else None),
             certified=verdict.certified(report.certificates, root),
             cannot_show=verdict.cannot_show(report, tables),
@@ -60,8 +60,8 @@ def environments(report: Report, files: Files) -> list[tuple[str, int]]:
     for job in report.jobs:
         manifest = files.manifest(job.manifest)
         if manifest is not None:
-            versions = ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items())
-            found[f"{manifest.get('device', 'device unknown')}: {versions}"] += 1
+            versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+            found[f"{manifest.device or 'device unknown'}: {versions}"] += 1
     return found.most_common()
 
 

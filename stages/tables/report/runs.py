@@ -13,6 +13,7 @@ from stages.core.job.progress import log_line
 from stages.core.parquet import read_table
 from stages.tables.report.chart import Chart, Series
 from stages.tables.report.files import Files, Link, of_job
+from stages.tables.report.told import Made
 
 APART = ("epoch", "lr", "seconds", "seeds")
 PLAIN = {
@@ -77,15 +78,21 @@ class Trained:
 
 
 def trained(plans: Iterable[Plan], files: Files) -> dict[Key, Trained]:
-    """Every run that a plan names, once, by its data set and its folder; a row without a variant gives it its name."""
-    rows: dict[Key, tuple[Row, str]] = {}
+    """Every run that a plan names, once, by its data set and its folder, with the seeds of all plans.
+
+    A row without a variant gives it its name.
+    """
+    rows: dict[Key, Row] = {}
+    seeds: dict[Key, dict[int, Run]] = {}
     for plan in plans:
         for row in plan.rows:
-            for run in row.runs[:1]:
+            for run in row.runs:
                 key = (row.dataset, run.name)
-                if key not in rows or (rows[key][0].variant and not row.variant):
-                    rows[key] = row, _label(row)
-    return {key: _trained(f"run-{place}", row, label, files) for place, (key, (row, label)) in enumerate(rows.items())}
+                seeds.setdefault(key, {}).setdefault(run.seed, run)
+                if key not in rows or (rows[key].variant and not row.variant):
+                    rows[key] = row
+    runs = {key: [by_seed[seed] for seed in sorted(by_seed)] for key, by_seed in seeds.items()}
+    return {key: _trained(f"run-{place}", row, runs[key], files) for place, (key, row) in enumerate(rows.items())}
 
 
 def _label(row: Row) -> str:
@@ -96,41 +103,35 @@ def _label(row: Row) -> str:
     return f"{row.method.upper()}, {changed}"
 
 
-def _trained(anchor: str, row: Row, label: str, files: Files) -> Trained:
-    seeds = [_seed(row, run, files) for run in row.runs]
-    manifests = [found for run in row.runs if (found := _manifest(row, run, files)) is not None]
-    settings = json.dumps(manifests[0].get("settings"), indent=1, ensure_ascii=False) if manifests else ""
-    missing = tuple(run.name for run, seed in zip(row.runs, seeds, strict=True) if run.history and seed.history is None)
-    return Trained(anchor, row.title(), label, row.runs[0].name, row, tuple(seeds), settings, missing)
+def _trained(anchor: str, row: Row, runs: list[Run], files: Files) -> Trained:
+    seeds = [_seed(row, run, files) for run in runs]
+    jobs = [job for run in runs if (job := _maker(row, run, files)) is not None]
+    manifests = [found for job in jobs if (found := files.manifest(job.manifest)) is not None]
+    settings = json.dumps(manifests[0].settings, indent=1, ensure_ascii=False) if manifests else ""
+    missing = tuple(run.name for run, seed in zip(runs, seeds, strict=True) if run.history and seed.history is None)
+    return Trained(anchor, row.title(), _label(row), runs[0].name, row, tuple(seeds), settings, missing)
 
 
-def _manifest(row: Row, run: Run, files: Files) -> dict[str, Any] | None:
-    for stage in ("train", "weights"):
-        if job := files.job(stage, f"{row.dataset}/{run.name}/seed{run.seed}"):
-            return files.manifest(job.manifest)
-    return None
+def _maker(row: Row, run: Run, files: Files) -> Made | None:
+    """The job that trained a run, or read it from elsewhere."""
+    key = f"{row.dataset}/{run.name}/seed{run.seed}"
+    return files.job("train", key) or files.job("weights", key)
 
 
 def _seed(row: Row, run: Run, files: Files) -> Seed:
-    key = f"{row.dataset}/{run.name}/seed{run.seed}"
-    job = files.job("train", key) or files.job("weights", key)
-    manifest = _manifest(row, run, files) or {}
+    """What reading outside weights took is no cost of training."""
+    job = _maker(row, run, files)
+    manifest = files.manifest(job.manifest) if job else None
+    trained_here = job is not None and job.stage == "train"
     history = (files.link("history", run.history),) if run.history else ()
-    epoch = manifest.get("facts", {}).get("selected_epoch")
     return Seed(
         run.seed,
-        epoch if isinstance(epoch, int) else None,
-        manifest.get("seconds"),
-        peak(manifest),
+        manifest.facts.selected_epoch if manifest else None,
+        files.seconds(job) if job and trained_here else None,
+        manifest.peak if manifest and trained_here else None,
         (*of_job(files, job), *history),
         _history(run, files),
     )
-
-
-def peak(manifest: dict[str, Any]) -> float | None:
-    """The most memory that a job took, in bytes: on its host, or on its GPU where that was more."""
-    found = manifest.get("peak_memory_bytes")
-    return max(found.values(), default=None) if isinstance(found, dict) else None
 
 
 def _history(run: Run, files: Files) -> pd.DataFrame | None:

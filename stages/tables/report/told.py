@@ -15,6 +15,7 @@ class Made(Section):
     key: str = Field(description="its name among its kind; of a training run DATASET/RUN/seedN")
     manifest: str
     log: str
+    history: str | None = Field(None, description="Parquet file with one line an epoch, of what trains")
 
 
 class Report(Section):
@@ -44,5 +45,7 @@ class Report(Section):
         """Every file that it reads, each once."""
         read = [path for plan in self.plans for path in plan.files()]
         read += [path for path in (self.claims, self.assumptions) if path]
-        read += [*self.pictures, *(one.path for one in self.certificates), *(job.manifest for job in self.jobs)]
+        read += [run.history for plan in self.plans for row in plan.rows for run in row.runs if run.history]
+        read += [*self.pictures, *(one.path for one in self.certificates)]
+        read += [path for job in self.jobs for path in (job.manifest, job.history) if path]
         return list(dict.fromkeys(read))

@@ -1,19 +1,17 @@
 """What the report opens on: the paper's cells beside ours, the claims, the worst certificate, what cannot be shown."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-from stages.core.job.progress import log_line
-from stages.tables.certificates import Listed, named, read_certificate
+from stages.tables.certificates import Listed
 from stages.tables.paper import Key, Published, key
 from stages.tables.report.grid import Grid
+from stages.tables.report.read import Certificate, Check, Claims, Judged, read
 from stages.tables.report.told import Report
 
-ORDER = ("fail", "warn", "pass")
 WORST = ("fail", "warn", "missing", "pass")
 SIDES = ("inside", "above", "below", "not there")
 SEEDS = 3  # fewer say nothing about a method
@@ -23,26 +21,30 @@ SEEDS = 3  # fewer say nothing about a method
 class Cells:
     """The paper's numbers: those inside our intervals, those that ours is above or below, those without a figure here.
 
-    asked: how many of them this experiment has a cell for.
+    asked: how many of them this experiment has a cell for; reach: how far half of the intervals reach to a side;
+    notes: how our data sets differ from the paper's; answering: whether any table answers to one of the paper's.
     """
 
     counts: dict[str, int]
     asked: int
     total: int
+    reach: float
+    notes: tuple[str, ...]
+    answering: bool
 
 
 @dataclass(frozen=True)
 class Certified:
-    """A checkpoint's certificate; found is None where it is missing."""
+    """A checkpoint's certificate; found is None where it is missing. checks: the worst first."""
 
     listed: Listed
-    found: dict[str, Any] | None
-    checks: tuple[dict[str, Any], ...]
+    found: Certificate | None
+    checks: tuple[Check, ...]
 
     @property
     def verdict(self) -> str:
         """pass, warn, fail or missing."""
-        return "missing" if self.found is None else str(self.found["verdict"])
+        return "missing" if self.found is None else self.found.verdict
 
     @property
     def name(self) -> str:
@@ -51,40 +53,45 @@ class Certified:
 
     def worst(self) -> list[str]:
         """The checks that failed, or if none did those that warned."""
-        return [] if self.found is None else named(self.found, "fail") or named(self.found, "warn")
+        return [] if self.found is None else self.found.named("fail") or self.found.named("warn")
 
 
-def compared(grids: Sequence[Grid], paper: dict[Key, Published]) -> Cells:
+def compared(report: Report, grids: Sequence[Grid], paper: dict[Key, Published]) -> Cells:
     """How our cells lie to the paper's numbers."""
     sides: dict[Key, str] = {}  # a number that two tables answer to counts once, where there is a figure
+    reaches: list[float] = []
+    notes: list[str] = []
     for grid in grids:
         for shown in grid.cells():
             cell = shown.cell
             if cell.paper is not None:
                 asked = key(grid.plan.paper or 0, cell.row.paper_dataset or "", cell.row.paper_row, cell.column.label)
                 sides[asked] = sides.get(asked) or shown.side
+                reaches += [(shown.bounds[1] - shown.bounds[0]) / 2] if shown.bounds else []
+                notes += [cell.row.paper_note] if cell.row.paper_note else []
     found = Counter(side or "not there" for side in sides.values())
-    return Cells({side: found[side] for side in SIDES}, len(sides), len(paper))
+    return Cells(
+        {side: found[side] for side in SIDES},
+        len(sides),
+        len(paper),
+        median(reaches) if reaches else 0.0,
+        tuple(dict.fromkeys(notes)),
+        any(plan.paper is not None for plan in report.plans),
+    )
 
 
-def claims(path: Path | None) -> list[dict[str, Any]]:
+def claims(path: Path | None) -> tuple[Judged, ...]:
     """The claims as the stage of their name judged them; none, and a line in the log, where they cannot be read."""
-    if path is None:
-        return []
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["claims"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log_line(f"warning: {path}: no claims ({type(error).__name__}: {error})")
-        return []
-    return list(found)
+    found = None if path is None else read(path, Claims)
+    return () if found is None else found.claims
 
 
 def certified(listed: Sequence[Listed], root: Path) -> list[Certified]:
     """Every certificate with its checks, the worst first of both."""
     found = []
     for one in listed:
-        certificate = read_certificate(root / one.path)
-        checks = sorted(certificate["checks"], key=lambda check: ORDER.index(check["verdict"])) if certificate else ()
+        certificate = read(root / one.path, Certificate)
+        checks = sorted(certificate.checks, key=lambda check: WORST.index(check.verdict)) if certificate else ()
         found.append(Certified(one, certificate, tuple(checks)))
     return sorted(found, key=lambda one: WORST.index(one.verdict))
 
@@ -92,16 +99,20 @@ def certified(listed: Sequence[Listed], root: Path) -> list[Certified]:
 def cannot_show(report: Report, grids: Sequence[Grid]) -> list[str]:
     """Sentences on what the experiment's size leaves open."""
     cells = [shown.cell for grid in grids for shown in grid.cells()]
-    seeds = max((len(cell.fractions) for cell in cells), default=0)
-    sizes = sorted({cell.images for cell in cells if cell.images})
+    seeds = sorted({len(cell.fractions) for cell in cells if cell.fractions})
+    seeds = seeds or sorted({len(row.runs) for plan in report.plans for row in plan.rows if not plan.columns})
     told = []
-    if seeds < SEEDS:
-        told.append(
-            f"{seeds or 'No'} seed{'s' * (seeds != 1)}: what is said here is said of these checkpoints; another seed"
-            f" trains others, and a claim about methods needs {SEEDS} seeds or more."
-        )
-    else:
-        told.append(f"{seeds} seeds: claims about methods rest on the spread between them.")
+    if seeds:
+        count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        head = f"{count} seed{'s' * (seeds != [1])}"
+        if seeds[0] < SEEDS:
+            told.append(
+                f"{head}: where there are fewer than {SEEDS}, what is said is said of these checkpoints; another seed"
+                " trains others."
+            )
+        else:
+            told.append(f"{head}: claims about methods rest on the spread between them.")
+    sizes = sorted({cell.images for cell in cells if cell.images})
     if sizes:
         widest = 100 * 0.98 / sizes[0] ** 0.5
         images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"

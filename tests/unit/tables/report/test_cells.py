@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.stats import t, ttest_1samp
+from scipy import stats
 
 from stages.core.config.table_plan import Plan
 from stages.core.files import write_json
 from stages.core.outcomes import OUTCOME_DETAILS, OUTCOME_SCHEMA, write_outcomes
 from stages.tables.cells import Cell, score, wilson
 from stages.tables.paper import Published, key
+from stages.tables.report.chart import Chart
 from stages.tables.report.files import Files
 from stages.tables.report.grid import BrokenBy, Grid, bounds, grids
 from stages.tables.report.ladder import ladders
@@ -39,14 +40,26 @@ def test_the_bounds_of_one_seed_are_wilsons() -> None:
 
 
 @pytest.mark.parametrize("counts", [[38, 40, 42], [10, 50, 90, 70], [40, 40, 40], [0, 0, 1], [100, 99, 100]])
-def test_the_bounds_of_several_seeds_cover_wilsons_and_students_and_no_more(counts: list[int]) -> None:
+def test_the_bounds_of_several_seeds_add_the_images_and_the_seeds_in_squares(counts: list[int]) -> None:
     found = bounds(cell_of(counts))
     assert found is not None
-    student = ttest_1samp(counts, 0).confidence_interval(0.95)
-    images = wilson(round(float(np.mean(counts))), 100)
-    assert found[0] == pytest.approx(min(images[0], max(0.0, student.low)))
-    assert found[1] == pytest.approx(max(images[1], min(100.0, student.high)))
-    assert float(t.ppf(0.975, 2)) == pytest.approx(4.303, abs=1e-3)
+    mean = float(np.mean(counts))
+    low, high = wilson(round(mean), 100)
+    half = stats.t.ppf(0.975, len(counts) - 1) * float(np.std(counts, ddof=1)) / len(counts) ** 0.5
+    assert found[0] == pytest.approx(max(0.0, mean - ((mean - low) ** 2 + half**2) ** 0.5))
+    assert found[1] == pytest.approx(min(100.0, mean + ((high - mean) ** 2 + half**2) ** 0.5))
+
+
+@pytest.mark.parametrize(("n", "seeds", "sd"), [(500, 5, 0.04), (1000, 10, 0.04), (10_000, 3, 0.015)])
+def test_the_bounds_of_several_seeds_hold_the_truth_as_often_as_they_say(n: int, seeds: int, sd: float) -> None:
+    draw = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        luck = draw.random(n)  # the same images for every seed: a net that is right on more of them is on those too
+        counts = [int((luck < share).sum()) for share in draw.normal(0.5, sd, seeds).clip(0, 1)]
+        low, high = bounds(cell_of(counts, n)) or (0.0, 0.0)
+        held += low <= 50 <= high
+    assert held >= 0.94 * 400
 
 
 @pytest.mark.parametrize(("paper", "side"), [("39.5", "inside"), ("20", "above"), ("70", "below"), (None, "")])
@@ -63,10 +76,26 @@ def test_ours_is_above_where_the_papers_number_lies_below_our_interval(
     assert pgd.cell.accuracy == 40
 
 
-def test_a_cell_says_what_broke_the_most_of_its_row_and_how_many_images_were_lost(two_runs: Path) -> None:
-    clean, pgd = laid_out(two_runs, plan([row("A", [run("a")])])).cells()
-    assert clean.worst == pgd.worst == "PGD, 40.00"
-    assert (pgd.seeds[0].broken, pgd.seeds[0].images, pgd.seeds[0].accuracy) == (60, 100, 40.0)
+def test_a_cell_says_which_attack_in_its_ball_left_the_least(tmp_path: Path) -> None:
+    told = {
+        "clean": ("clean", None),
+        "pgd": ("pgd", 0.1),
+        "fgsm": ("fgsm", 0.1),
+        "wide": ("pgd", 0.2),
+        "cw": ("cw", None),
+    }
+    left = {"clean": 90, "pgd": 30, "fgsm": 40, "wide": 5, "cw": 0}
+    write_verdicts(tmp_path / "attack/a.parquet", {f"{name}-1a2b": first(count, 100) for name, count in left.items()})
+    columns = [
+        {"attack": name, "label": name.upper(), "settings": {"kind": kind, **({"epsilon": size} if size else {})}}
+        for name, (kind, size) in told.items()
+    ]
+    rows = [row("A", [run("a", attacks=tuple(told))])]
+    shown = {one.cell.column.attack: one for one in laid_out(tmp_path, plan(rows, columns=columns)).cells()}
+    assert shown["pgd"].worst == shown["fgsm"].worst == "PGD, 30.00"
+    assert [shown[name].worst for name in ("clean", "wide", "cw")] == ["", "", ""]  # each is alone in what it is
+    seed = shown["pgd"].seeds[0]
+    assert (seed.broken, seed.images, seed.accuracy) == (70, 100, 30.0)
 
 
 def test_both_layouts_show_the_same_cells(two_runs: Path) -> None:
@@ -120,24 +149,46 @@ def test_an_ensembles_members_are_counted_by_the_images_they_broke(tmp_path: Pat
     assert BrokenBy(tmp_path).of("none.parquet", "aa") == ()
 
 
-def test_a_curve_over_radii_starts_at_the_clean_accuracy_on_the_same_images(tmp_path: Path) -> None:
-    radii = {"pgd.1": (1 / 255, 70), "pgd.4": (4 / 255, 30)}
-    verdicts = {"clean-1": first(90, 100), **{f"{name}-1": first(count, 100) for name, (_, count) in radii.items()}}
-    write_verdicts(tmp_path / "attack/a.parquet", verdicts)
-    columns = [{"attack": "clean", "label": "Clean"}] + [
-        {"attack": name, "label": f"PGD ε = {255 * radius:g}/255", "settings": {"kind": "pgd", "epsilon": radius}}
-        for name, (radius, _) in radii.items()
+def under_radii(root: Path, radii: dict[str, float], *, first_images: int = 100) -> list[Chart]:
+    """Curves of a run with 90 of 100 images right when clean; of the first attack on that many images."""
+    lines = []
+    for place, name in enumerate(radii):
+        for index in range(first_images if place == 0 else 100):
+            clean, robust = index < 90, index < 70 - 40 * place
+            before, after = (0 if clean else 1), (0 if robust else 1)
+            lines.append([f"{name}-1", index, 0, before, after, robust, 0.0, 0.0])
+    table = pa.table(list(zip(*lines, strict=True)), names=OUTCOME_SCHEMA.names).cast(OUTCOME_SCHEMA)
+    write_outcomes(root / "attack/a.parquet", table)
+    columns = [
+        {
+            "attack": name,
+            "label": f"PGD ε = {name.partition('.')[2]}/255",
+            "settings": {"kind": "pgd", "epsilon": radius},
+        }
+        for name, radius in radii.items()
     ]
-    outcomes = {name: {"path": "attack/a.parquet", "attack": f"{name}-1"} for name in ("clean", *radii)}
+    outcomes = {name: {"path": "attack/a.parquet", "attack": f"{name}-1"} for name in radii}
     rows = [row("A", [{"seed": 0, "name": "a", "outcomes": outcomes}])]
-    (chart,) = ladders([laid_out(tmp_path, plan(rows, columns=columns))])
+    return ladders([laid_out(root, plan(rows, columns=columns))])
+
+
+def test_a_curve_over_radii_starts_at_the_clean_accuracy_on_the_same_images(tmp_path: Path) -> None:
+    (chart,) = under_radii(tmp_path, {"pgd.1": 1 / 255, "pgd.4": 4 / 255})
     (series,) = chart.series
-    # write_verdicts takes an image that is robust nowhere for wrong when clean, so the clean share is each attack's own
     assert series.x == pytest.approx((0, 1, 4))
-    assert series.y == (70, 70, 30)
-    assert (series.low[1], series.high[1]) == wilson(70, 100)
+    assert series.y == (90, 70, 30)
+    assert list(zip(series.low, series.high, strict=True)) == [wilson(count, 100) for count in (90, 70, 30)]
     assert chart.title == "PGD on Digits, table1"
     assert chart.x_label == "ε in 255ths (L∞)"
+
+
+def test_a_curve_has_no_clean_point_where_its_radii_rest_on_other_images(tmp_path: Path) -> None:
+    (chart,) = under_radii(tmp_path, {"pgd.1": 1 / 255, "pgd.4": 4 / 255}, first_images=50)
+    assert chart.series[0].x == pytest.approx((1, 4))
+
+
+def test_attacks_that_differ_in_more_than_their_radius_are_no_curve(tmp_path: Path) -> None:
+    assert under_radii(tmp_path, {"pgd.10": 8 / 255, "pgd.50": 8 / 255}) == []
 
 
 def test_the_report_shows_the_numbers_of_the_tables(two_runs: Path) -> None:

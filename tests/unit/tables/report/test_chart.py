@@ -4,13 +4,15 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.tables.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
+from stages.tables.report.chart import BOTTOM, COLORS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Chart, Series
+from stages.tables.report.page import TEMPLATES
 
 NUMBERS = st.integers(-(10**7), 10**7).map(lambda value: value / 1000)
 POINTS = st.lists(st.tuples(st.integers(1, 200), NUMBERS), min_size=2, max_size=30, unique_by=lambda point: point[0])
@@ -83,6 +85,21 @@ def test_names_are_text_and_told_to_those_who_do_not_see() -> None:
     assert not list(svg.iter("b"))
     assert svg.attrib["aria-label"] == '<b>&; y over x: "><script> from 3 to 4'
     assert {title.text for title in svg.iter("title")} == {'"><script>', "<i>kept"}
+
+
+def test_an_eleventh_series_is_drawn_as_the_first(tmp_path: Path) -> None:
+    svg = str(
+        Chart("t", "x", "y", [Series(str(color), [1, 2], [color, color], color=color) for color in range(12)]).svg()
+    )
+    style = {int(color) for color in re.findall(r"line c(\d+)", svg)}
+    sheet = (TEMPLATES / "report.css").read_text()
+    assert style == {*range(COLORS)}
+    assert f"range({COLORS})" in sheet
+
+
+def test_what_is_told_of_a_line_is_its_finite_ends() -> None:
+    chart = Chart("t", "epoch", "y", [Series("a", [1, 2, 3], [math.nan, 2.0, 3.0])])
+    assert chart.words == "t; y over epoch: a from 2 to 3"
 
 
 def test_accuracies_start_at_zero_where_asked_and_epochs_are_whole() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from stages.core.config.table_plan import Plan
 from stages.core.files import write_json
 from stages.core.parquet import write_table
 from stages.tables.report.cost import run_costs, stage_costs
@@ -22,7 +23,7 @@ def history(root: Path, name: str, seed: int, **columns: list[float]) -> dict[st
     """A run of one seed with its history and its manifest."""
     place = f"train/digits/{name}/seed{seed}"
     (root / place).mkdir(parents=True)
-    table = {"epoch": EPOCHS, "lr": [0.1] * 3, "seconds": [1.0] * 3, **columns}
+    table = {"epoch": EPOCHS, "lr": [0.1] * 3, "seconds": [1.0] * 3} | columns
     write_table(root / f"{place}/history.parquet", pa.table(table))
     facts = {"selected_epoch": 2 + seed}
     memory = {"host": 1e9 * (1 + seed), "device": 5e8}
@@ -97,6 +98,51 @@ def test_a_run_that_several_rows_show_is_one_and_named_by_the_row_without_a_vari
     assert found.label == "LSP"
     (alone,) = trained(told(tmp_path, rows[:1])[0].plans, files).values()
     assert alone.label == "LSP, m 8"
+
+
+def test_seeds_that_tables_show_apart_stand_together(tmp_path: Path) -> None:
+    runs = [history(tmp_path, "a", seed, objective_loss=[1.0 + seed] * 3) for seed in (0, 1)]
+    plans = [plan([row("A", runs[:1])]), plan([row("A", runs[1:])], table="table2")]
+    report, files = told(tmp_path, [row("A", runs)])
+    report = report.model_copy(update={"plans": tuple(Plan.model_validate(one) for one in plans)})
+    (found,) = trained(report.plans, files).values()
+    assert [seed.seed for seed in found.seeds] == [0, 1]
+    assert list(found.charts()[0].series[0].y) == [1.5] * 3
+
+
+def test_weights_from_elsewhere_have_no_cost_of_training(tmp_path: Path) -> None:
+    write_json(tmp_path / "weights.json", {"seconds": 3.0, "peak_memory_bytes": {"host": 1e9}})
+    job = {"stage": "weights", "key": "digits/a/seed0", "manifest": "weights.json", "log": "logs/x.log"}
+    value = {"experiment": "x", "seeds": 1, "place": "tables", "plans": [plan([row("A", [run("a")])])], "jobs": [job]}
+    report = Report.model_validate(value)
+    files = Files(report, tmp_path)
+    (cost,) = run_costs(report, list(trained(report.plans, files).values()), files)
+    assert (cost.training, cost.memory) == (None, None)
+    assert stage_costs(report, files)[0].seconds == 3.0
+
+
+def test_what_a_resumed_job_took_is_what_all_its_epochs_or_attacks_took(tmp_path: Path) -> None:
+    shown = history(tmp_path, "a", 0, objective_loss=[1.0, 1.0, 1.0], seconds=[100.0, 100.0, 100.0])
+    report, files = told(tmp_path, [row("A", [shown])])
+    train = report.jobs[0].model_copy(update={"history": shown["history"]})
+    assert files.seconds(report.jobs[0]) == 10.0  # of its last attempt
+    assert files.seconds(train) == 300.0
+    facts = {"attacks": {"pgd": {"seconds": 40.0}, "aa": {"seconds": 50.0}}}
+    write_json(tmp_path / "attack.json", {"seconds": 12.0, "facts": facts})
+    attack = train.model_copy(update={"stage": "attack", "manifest": "attack.json", "history": None})
+    assert files.seconds(attack) == 90.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"facts": null}', '{"versions": null}', '{"seconds": "x"}', '{"peak_memory_bytes": {"a": null}}', "[]", "{"],
+)
+def test_a_manifest_of_another_form_is_taken_for_missing(tmp_path: Path, content: str) -> None:
+    shown = history(tmp_path, "a", 0, objective_loss=[1.0, 1.0, 1.0])
+    report, files = told(tmp_path, [row("A", [shown])])
+    (tmp_path / report.jobs[0].manifest).write_text(content)
+    (stage,) = stage_costs(report, files)
+    assert (stage.jobs, stage.known) == (1, 0)
 
 
 def test_a_missing_or_damaged_history_is_named_and_the_rest_is_drawn(tmp_path: Path) -> None:
