@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from filelock import FileLock
@@ -20,6 +21,7 @@ from tests.reporting import EVERYTHING, make_up, planned
 PUBLISHED = ROOT / "results/published/cifar10-jpeg-small/tables/report.html"
 WITHOUT = ("/cutmix-", "svhn/lsp-", "logs/attack/cifar10/vanilla-")
 Open = Callable[..., Page]
+Scheme = Literal["light", "dark"]
 
 
 @pytest.fixture(scope="session")
