@@ -9,7 +9,7 @@ import yaml
 from stages.core.errors import ConfigError
 from stages.core.files import unpacked_json
 from stages.tables.claims.__main__ import Claims, read_claims
-from stages.tables.claims.asked import comparisons
+from stages.tables.claims.asked import comparisons, lacking
 from stages.tables.claims.blocks import published_blocks
 from stages.tables.claims.measured import measured_blocks
 from stages.tables.claims.paper import on_paper
@@ -28,25 +28,33 @@ def claim(**changed: str) -> str:
     return f"claims: {{mine: {{{', '.join(f'{key}: {value}' for key, value in keys.items() if value)}}}}}"
 
 
-def asked_of(path: Path, root: Path) -> dict[str, int]:
-    """How many comparisons each of the paper's claims asks of an experiment, nothing of which is made."""
+def asked_of(path: Path, root: Path) -> dict[str, tuple[int, int]]:
+    """How many comparisons of each of the paper's claims an experiment asks, and lacks; nothing of it is made."""
     plan = make_plan(load_experiment([path], path), root)
     settings = Claims.model_validate(unpacked_json(plan.lists["claims"].settings))
     blocks = measured_blocks(settings.plans, root)
-    return {name: len(comparisons(one, blocks, own=False)) for name, one in read_claims().items()}
+    return {
+        name: (len(comparisons(one, blocks, own=False)), lacking(one, blocks, own=False))
+        for name, one in read_claims().items()
+    }
 
 
 def test_the_papers_experiment_asks_every_comparison_that_the_paper_makes(tmp_path: Path) -> None:
     blocks = published_blocks(read_paper())
     losses = {"objective-loss-falls": 2, "lsp-loss-rises": 2, "mixup-has-a-smaller-lsp-loss": 1}
     published = {name: on_paper(one, blocks)["asked"] or losses[name] for name, one in read_claims().items()}
-    assert asked_of(EXPERIMENTS / "paper.yaml", tmp_path) == published
+    assert asked_of(EXPERIMENTS / "paper.yaml", tmp_path) == {name: (count, 0) for name, count in published.items()}
 
 
 def test_the_demonstration_asks_every_claim_but_those_about_one_data_set(tmp_path: Path) -> None:
     asked = asked_of(ROOT / "config.yaml", tmp_path)
-    none = {name for name, count in asked.items() if not count}
+    none = {name for name, (count, _) in asked.items() if not count}
     assert none == {name for name, one in read_claims().items() if one.datasets} | {"small-weights-are-too-weak"}
+    assert {name: counts for name, counts in asked.items() if counts[1]} == {
+        "more-neighbors-help": (6, 4),  # m = 4, 8 and 16 alone
+        "large-weights-cost-clean-accuracy": (3, 1),  # λ = 1, 5 and 10 alone
+        "weight-1-is-the-best": (4, 6),
+    }
 
 
 def test_claims_of_ones_own_are_told_to_the_stage_and_change_its_settings_alone(plan_of: Callable[..., Plan]) -> None:

@@ -45,6 +45,10 @@ FAULTS = {
         "tables: {comparisons: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
         "tables.comparisons: a list beside the tables goes by this name; give the table another",
     ),
+    "table-of-claims": (
+        "tables: {claims-manifest: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
+        "tables.claims-manifest: a list beside the tables goes by this name; give the table another",
+    ),
     "duplicate-key": ("seeds: [0]\nseeds: [1]\n", "line 2: key 'seeds' stands here twice; keep one"),
     "missing-base": ("base: nowhere.yaml", "nowhere.yaml: no such config file"),
     "a-list": ("- seeds", "a mapping of keys to values is needed"),

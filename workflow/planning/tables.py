@@ -128,7 +128,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "claims", "assumptions", "report"):
+    for name in ("comparisons", "certificates", "claims", "claims-manifest", "assumptions", "report"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

@@ -17,47 +17,69 @@ from stages.tables.claims.measured import Measured
 POWER = 0.8
 ENOUGH = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
 MOST_SEEDS = 1000
-WORDS: dict[Scope, str] = {"checkpoints": "on these checkpoints", "methods": "methods"}
+WORDS: dict[Scope, str] = {"checkpoints": "on these checkpoints", "methods": "about methods"}
 
 
 def reason(judged: Judged, claims: Mapping[Scope, int]) -> str:
-    """Why answers are undecided or missing, in a line. claims: how many Holm's adjustment goes over."""
+    """Why answers are not yes, in a line. claims: how many Holm's adjustment goes over."""
     if not judged.asked:
         return "no table of this experiment has its rows and columns"
     if not judged.found:
-        return "none of its runs is there"
-    said = []
-    if len(judged.found) < judged.asked:
-        said.append(f"judged on {len(judged.found)} of {judged.asked} comparisons")
-    for scope, words in WORDS.items():
-        answer = judged.answers[scope]
-        if answer.answer == "no" and (tested := judged.tails(scope)):
-            one, _ = min(tested, key=lambda each: each[1].below)
-            said.append(f"{words}: not as claimed: {_pair(one)}")
-        if answer.answer == UNDECIDED and (least := weakest(judged, scope)) is not None:
-            one, tails, _ = least
-            several = f"its {len(judged.found)} comparisons and " if len(judged.found) > 1 else ""
-            among = f"{several}{claims[scope]} claims"
-            apart = "not told apart" if tails.two_sided > LEVEL else f"told apart alone, not among {among}"
-            said.append(f"{words}: p = {answer.p:.2g}, {apart}: {_pair(one)}")
-    if judged.seeds < LEAST_SEEDS:
-        counted = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
-        said.append(f"{counted}; a claim about methods needs three")
+        return judged.empty
+    said = [part for scope in WORDS if (part := _why(judged, scope, claims[scope]))]
+    if judged.is_part and not any(answer.partly for answer in judged.answers.values()):
+        said.insert(0, f"judged on {_of_named(judged)}")
     return "; ".join(said)
+
+
+def _why(judged: Judged, scope: Scope, claims: int) -> str:
+    answer, words = judged.answers[scope], WORDS[scope]
+    if answer.partly:
+        how = "judged" if len(judged.found) < judged.asked else "asked"
+        return f"{words}, as far as it is {how}: yes ({_of_named(judged)})"
+    if answer.answer == "no":
+        # By the sign of a loss the one that is furthest from it, else the one whose test says most against the claim.
+        tested = judged.tails(scope)
+        one = min(tested, key=lambda each: each[1].below)[0] if tested else _lowest(judged)
+        return f"{words}: not as claimed ({one})"
+    if scope == "methods" and judged.seeds < LEAST_SEEDS:
+        counted = "one seed" if judged.seeds == 1 else f"{judged.seeds} seeds"
+        return f"{words}: {counted} of the three that it takes"
+    if answer.answer == UNDECIDED and (least := weakest(judged, scope)) is not None:
+        one, tails, _ = least
+        several = f"its {len(judged.found)} comparisons and " if len(judged.found) > 1 else ""
+        among = f"{several}{claims} claims"
+        told = "not told apart" if tails.two_sided > LEVEL else f"told apart alone, not among {among}"
+        return f"{words}: {told}, p = {answer.p:.2g} ({one})"
+    return ""
+
+
+def _lowest(judged: Judged) -> Comparison[Measured]:
+    return min(judged.found, key=lambda each: each[1].difference)[0]
+
+
+def _of_named(judged: Judged) -> str:
+    return f"{len(judged.found)} of {judged.named} comparisons"
 
 
 def decides(judged: Judged) -> str:
     """What would decide it, for each of the two answers that is open; '' where none is."""
+    if not judged.found:
+        return ""
     said = []
-    for scope, words in WORDS.items():
-        if judged.answers[scope].answer != UNDECIDED or not judged.found:
+    undecided = [scope for scope in WORDS if judged.answers[scope].answer == UNDECIDED]
+    for scope in undecided:
+        if judged.answers[scope].partly:
             continue
         if scope == "methods" and judged.seeds < LEAST_SEEDS:
-            said.append(f"{words}: three seeds at least")
+            said.append(f"{WORDS[scope]}: three seeds at least")
         elif (least := weakest(judged, scope)) is not None:
             one, _, evidence = least
             needed = (images if scope == "checkpoints" else seeds)(evidence, margin(judged.claim))
-            said.append(f"{words}: {needed} ({_pair(one)})")
+            said.append(f"{WORDS[scope]}: {needed} ({one})")
+    if undecided and judged.is_part:
+        more = judged.named - len(judged.found)
+        said.append(f"for a yes: {more} more comparison{'s' if more > 1 else ''}")
     return "; ".join(said)
 
 
@@ -101,7 +123,3 @@ def _rounded(number: float) -> str:
     """Up, to two digits."""
     step = 10 ** max(0, int(log10(number)) - 1)
     return f"{ceil(number / step) * step:,}"
-
-
-def _pair(one: Comparison[Measured]) -> str:
-    return f"{one.a} less {one.b}, {one.column}, {one.dataset}"

@@ -2,6 +2,9 @@
 
 In claims.json a comparison's `difference` is a less b, positive as claimed, in percentage points or a loss's own unit;
 `low` and `high` are its 95 % interval on these checkpoints; p-values are two-sided and of the difference plus `margin`.
+`named` counts the comparisons that the claim names, `asked` those that the experiment's tables ask for, `judged` those
+that have data. An answer's `partly` is `yes` where it is undecided for want of the others alone, else null; its `by` is
+`sign` where it is a loss's sign and no test's.
 """
 
 from collections.abc import Sequence
@@ -11,18 +14,18 @@ from stages.core.config.claims import Higher, Loss
 from stages.tables.claims.asked import Comparison
 from stages.tables.claims.decides import decides, reason
 from stages.tables.claims.evidence import LEVEL, Evidence, Tails
-from stages.tables.claims.judge import SCOPES, Answer, Judged
+from stages.tables.claims.judge import SCOPES, Answer, Judged, family
 from stages.tables.claims.measured import Measured
 
 CSV_HEAD = (
-    *("claim", "text", "source", "paper", "asked", "judged", "seeds"),
+    *("claim", "text", "source", "paper", "named", "asked", "judged", "seeds"),
     *("checkpoints", "checkpoints_p", "checkpoints_holm", "methods", "methods_p", "methods_holm", "decides"),
 )
 
 
 def record(experiment: str, claims: Sequence[Judged]) -> dict[str, Any]:
     """All of claims.json."""
-    tested = {scope: sum(judged.answers[scope].p is not None for judged in claims) for scope in SCOPES}
+    tested = {scope: len(family(claims, scope)) for scope in SCOPES}
     return {
         "experiment": experiment,
         "level": LEVEL,
@@ -35,7 +38,7 @@ def csv_lines(record: dict[str, Any]) -> list[list[str]]:
     return [
         [
             *(one["name"], one["text"], one["source"], one["paper"]["answer"] or ""),
-            *map(str, (one["asked"], one["judged"], one["seeds"])),
+            *map(str, (one["named"], one["asked"], one["judged"], one["seeds"])),
             *(_text(one[scope][part]) for scope in SCOPES for part in ("answer", "p", "holm")),
             one["decides"],
         ]
@@ -57,6 +60,7 @@ def _claim(judged: Judged, why: str) -> dict[str, Any]:
         "kind": claim.kind,
         "margin": claim.margin if isinstance(claim, Higher) else 0.0,
         "paper": judged.paper,
+        "named": judged.named,
         "asked": judged.asked,
         "judged": len(judged.found),
         "seeds": judged.seeds,
@@ -69,7 +73,13 @@ def _claim(judged: Judged, why: str) -> dict[str, Any]:
 
 
 def _answer(answer: Answer) -> dict[str, Any]:
-    return {"answer": answer.answer, "p": _figures(answer.p), "holm": _figures(answer.holm)}
+    return {
+        "answer": answer.answer,
+        "p": _figures(answer.p),
+        "holm": _figures(answer.holm),
+        "partly": answer.partly,
+        "by": answer.by,
+    }
 
 
 def _comparison(one: Comparison[Measured], evidence: Evidence, loss: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.core.config.table_plan import Plan, Row
+from stages.core.config.table_plan import Plan, Row, Run
 from stages.tables.cells import Cell, score
 from stages.tables.claims.asked import ALL, FIRST, LAST, Comparison
 from stages.tables.claims.blocks import Block
@@ -24,11 +24,21 @@ FIFTH = 5
 class Measured:
     """by_seed: seed -> where n test images stand in the test set, (n,), ascending, and a value of each, (n,).
 
-    A loss is one value at place 0. missing: runs that are not there, and why.
+    A loss is one value at place 0. missing: runs that are not there, and why. read: what each of its runs is read from;
+    alike for a cell that stands in two tables.
     """
 
     by_seed: Mapping[int, tuple[NDArray[np.int64], NDArray[Any]]]
     missing: tuple[str, ...]
+    read: tuple[tuple[str, ...], ...]
+
+
+Key = tuple[str, tuple[tuple[tuple[str, ...], ...], ...], tuple[tuple[tuple[str, ...], ...], ...]]
+
+
+def key(one: Comparison[Measured]) -> Key:
+    """Equal for comparisons of the same runs under the same attacks, whatever tables they stand in."""
+    return one.role, tuple(cell.read for cell in one.above), tuple(cell.read for cell in one.below)
 
 
 def measured_blocks(plans: Sequence[Plan], root: Path) -> list[Block[Measured]]:
@@ -38,8 +48,7 @@ def measured_blocks(plans: Sequence[Plan], root: Path) -> list[Block[Measured]]:
 
 def differences(one: Comparison[Measured]) -> NDArray[np.float64]:
     """(S, n): what is above less what is below, of the seeds and images that all of it has; (0, 0) where none is."""
-    parts = [*one.above, *one.below]
-    seeds = sorted(set.intersection(*(set(part.by_seed) for part in parts)))
+    parts, seeds = [*one.above, *one.below], _seeds(one)
     places = [part.by_seed[seed][0] for part in parts for seed in seeds]
     if not places:
         return np.zeros((0, 0))
@@ -58,6 +67,19 @@ def differences(one: Comparison[Measured]) -> NDArray[np.float64]:
     return found
 
 
+def apart(one: Comparison[Measured]) -> str:
+    """Why a comparison of runs that are there has no difference."""
+    if _seeds(one):
+        return "its runs share no image"
+    sets = dict.fromkeys(", ".join(map(str, sorted(part.by_seed))) for part in (*one.above, *one.below))
+    return f"its runs share no seed ({' against '.join(sets)})"
+
+
+def _seeds(one: Comparison[Measured]) -> list[int]:
+    """Those that all of it has."""
+    return sorted(set.intersection(*(set(part.by_seed) for part in (*one.above, *one.below))))
+
+
 def _accuracies(plan: Plan, root: Path) -> list[Block[Measured]]:
     cells = score(plan, root, {})
     return [
@@ -70,7 +92,11 @@ def _accuracies(plan: Plan, root: Path) -> list[Block[Measured]]:
 
 def _verdicts(cell: Cell) -> Measured:
     by_seed = {one.seed: (one.index, one.robust) for one in cell.verdicts}
-    return Measured(by_seed, tuple(f"{gap.run}: {gap.reason}" for gap in cell.gaps))
+    read = tuple(
+        (outcome.path, outcome.attack) if (outcome := run.outcomes.get(cell.column.attack)) else (run.name,)
+        for run in cell.row.runs
+    )
+    return Measured(by_seed, tuple(f"{gap.run}: {gap.reason}" for gap in cell.gaps), read)
 
 
 def _losses(plan: Plan, root: Path) -> list[Block[Measured]]:
@@ -81,19 +107,37 @@ def _losses(plan: Plan, root: Path) -> list[Block[Measured]]:
 
 
 def _parts(row: Row, root: Path) -> dict[str, Measured]:
-    """'lsp, first fifth' and the like -> the mean loss over these epochs, of each run that has two epochs or more."""
-    found: dict[str, dict[int, Any]] = {f"{loss}, {part}": {} for loss in LOSSES for part in (FIRST, LAST, ALL)}
+    """'lsp, first fifth' and the like -> the mean loss over these epochs, of each run that is finite all along."""
+    histories = [(run, read_history(run, root)) for run in row.runs]
+    return {
+        f"{loss}, {part}": cell
+        for loss, names in LOSSES.items()
+        for part, cell in _parts_of(histories, loss, names).items()
+    }
+
+
+def _parts_of(
+    histories: Sequence[tuple[Run, pd.DataFrame | MissingRun]], loss: str, names: Sequence[str]
+) -> dict[str, Measured]:
+    """One loss of one row. A run that diverged is left out whole: its finite epochs alone would speak for it."""
+    found: dict[str, dict[int, Any]] = {part: {} for part in (FIRST, LAST, ALL)}
     missing: list[str] = []
-    for run in row.runs:
-        history = read_history(run, root)
+    for run, history in histories:
         if isinstance(history, MissingRun):
             missing.append(f"{history.run}: {history.reason}")
             continue
-        for loss, names in LOSSES.items():
-            values = history[next(name for name in names if name in history)].dropna().sort_index()
+        values = history[next(name for name in names if name in history)].sort_index()
+        if not (finite := np.isfinite(values)).all():
+            missing.append(f"{run.name}: {values.name} is not finite in epoch {finite.idxmin()}")
+        elif len(values) < 2:
+            missing.append(f"{run.name}: {run.history} has fewer than two epochs")
+        else:
             for part, mean in _means(values).items():
-                found[f"{loss}, {part}"][run.seed] = np.zeros(1, np.int64), np.array([mean])
-    return {name: Measured(by_seed, tuple(missing)) for name, by_seed in found.items()}
+                found[part][run.seed] = np.zeros(1, np.int64), np.array([mean])
+    read = [(run.history or run.name, loss) for run, _ in histories]
+    return {
+        part: Measured(by_seed, tuple(missing), tuple((*one, part) for one in read)) for part, by_seed in found.items()
+    }
 
 
 # The LSP loss as it was while training where the run measured it so, as the paper's curve is.
@@ -101,8 +145,6 @@ LOSSES = {"lsp": (TRAINING_LOSS, "lsp_loss"), "objective": ("objective_loss",)}
 
 
 def _means(values: "pd.Series[float]") -> dict[str, float]:
-    if len(values) < 2:
-        return {}
     part = ceil(len(values) / FIFTH)
     return {FIRST: float(values[:part].mean()), LAST: float(values[-part:].mean()), ALL: float(values.mean())}
 
