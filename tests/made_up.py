@@ -17,6 +17,7 @@ from stages.core.parquet import write_table
 from stages.core.pictures import KINDS, Attacked, Neighborhoods, Pictures, write_pictures
 
 ANSWERS = ("yes", "no", "undecided", "not asked")
+BY, PARTLY = ("test", "sign"), (None, "yes", None)
 MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
 RADIUS = 8 / 255
 
@@ -145,18 +146,24 @@ def claims(root: Path, path: str, texts: tuple[str, ...]) -> None:
                 "source": "Section 4.2.1, Table 1",
                 "own": place % 2 == 1,
                 "kind": "higher",
-                "margin": 0.0,
+                "margin": 0.5 * (place % 3 == 0),
                 "paper": {
                     "answer": ("yes", "no", None)[place % 3],
                     "asked": 4,
                     "against": [f"{text}: 54.26 against 54.86"] if place % 3 == 1 else [],
                 },
+                "named": 0 if here == "not asked" else 6,
                 "asked": 0 if here == "not asked" else 4,
                 "judged": 0 if here == "not asked" else 3,
                 "seeds": 3,
                 "missing": [text] if place % 2 else [],
-                "checkpoints": {"answer": here, "p": p.get(here), "holm": p.get(here)},
-                "methods": {"answer": methods, "p": p.get(methods), "holm": p.get(methods)},
+                "checkpoints": {"answer": here, "p": p.get(here), "holm": p.get(here), "by": BY[place % 2]},
+                "methods": {
+                    "answer": methods,
+                    "p": p.get(methods),
+                    "holm": p.get(methods),
+                    "partly": PARTLY[place % 3],
+                },
                 "reason": f"methods: {text}",
                 "decides": "about 2,400 images",
                 "comparisons": [] if here == "not asked" else [compared] * 3,
