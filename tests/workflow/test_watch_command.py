@@ -71,6 +71,11 @@ def test_the_command_loads_no_torch_and_no_snakemake(made: Callable[..., Made]) 
     assert ended == "0 set()"
 
 
+def heed_ctrl_c() -> None:
+    """A shell's background jobs, as these tests may be, are started with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_on_a_terminal_it_stays_until_all_is_done_or_ctrl_c(made: Callable[..., Made], finished: bool) -> None:
     state = made()
@@ -90,7 +95,9 @@ def test_on_a_terminal_it_stays_until_all_is_done_or_ctrl_c(made: Callable[..., 
     ]
     ours, theirs = pty.openpty()
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
-    process = subprocess.Popen(words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+    process = subprocess.Popen(
+        words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env=environ, preexec_fn=heed_ctrl_c
+    )
     os.close(theirs)
     text, stopped = b"", False
     while True:
