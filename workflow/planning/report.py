@@ -8,7 +8,7 @@ from workflow.planning.jobs import Job, Plan, told
 from workflow.planning.runs import code_of
 from workflow.planning.stages import REPORT, STAGES
 
-PAGE = ROOT / "stages/tables/report/page"
+TEMPLATES = ROOT / "stages/tables/report/templates"
 PAPER = ROOT / "stages/tables/paper.csv"
 
 
@@ -17,7 +17,7 @@ def report(plan: Plan) -> Job:
     asked = reported(plan)
     lists = [plan.lists[name] for name in ("claims", "assumptions", "certificates") if name in plan.lists]
     before = [*plan.tables.values(), *lists, *plan.pictures.values()]
-    page = {path.name: sha256_file(path) for path in PAGE.iterdir() if path.suffix in (".html", ".css", ".js")}
+    page = {path.name: sha256_file(path) for path in TEMPLATES.iterdir() if path.suffix in (".html", ".css", ".js")}
     inputs = [path for job in plan.tables.values() for path in job.plan.files()]
     inputs += [job.file("history") for job in plan.train.values()]
     inputs += [path for path in (asked["claims"], asked["assumptions"]) if path]

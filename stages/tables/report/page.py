@@ -17,7 +17,7 @@ from stages.tables.report.runs import trained
 from stages.tables.report.shown import galleries
 from stages.tables.report.told import Report
 
-TEMPLATES = Path(__file__).with_name("page")
+TEMPLATES = Path(__file__).with_name("templates")
 PAGE = tuple(sorted(path for path in TEMPLATES.iterdir() if path.suffix in (".html", ".css", ".js")))
 
 
