@@ -28,13 +28,14 @@ Runs = Mapping[tuple[str, str], Trained]
 
 @dataclass(frozen=True)
 class OfSeed:
-    """A seed's figure in a cell, in percent: of its images, how many are broken and by what, and its files."""
+    """A seed's figure in a cell, in percent: of its images, how many are broken and by what; its seconds and files."""
 
     seed: int
     accuracy: float
     broken: int
     images: int
     broken_by: tuple[tuple[str, int], ...]
+    seconds: float | None
     links: tuple[Link, ...]
 
 
@@ -199,6 +200,8 @@ def _of_seed(run: Run, column: Column, found: Verdicts, dataset: str, files: Fil
     outcome = run.outcomes[column.attack]
     manifest = str(PurePosixPath(outcome.path).with_suffix(".json"))
     attack = files.maker(manifest)
+    told = files.manifest(attack.manifest) if attack else None
+    facts = told.facts.attacks.get(outcome.attack) if told else None
     images, robust = len(found.robust), int(found.robust.sum())
     return OfSeed(
         run.seed,
@@ -206,6 +209,7 @@ def _of_seed(run: Run, column: Column, found: Verdicts, dataset: str, files: Fil
         images - robust,
         images,
         broken.of(outcome.path, outcome.attack),
+        facts.seconds if facts else None,
         (files.link("outcomes", outcome.path), *of_job(files, attack)),
     )
 

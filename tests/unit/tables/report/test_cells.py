@@ -117,7 +117,7 @@ def test_a_missing_run_is_a_cell_without_a_number_and_with_a_reason(two_runs: Pa
 
 
 def test_links_lead_to_files_that_are_there_and_others_are_only_named(two_runs: Path) -> None:
-    write_json(two_runs / "attack/a.json", {"seconds": 1.0})
+    write_json(two_runs / "attack/a.json", {"seconds": 9.0, "facts": {"attacks": {"clean-1a2b": {"seconds": 2.5}}}})
     jobs = [{"stage": "attack", "key": "a", "manifest": "attack/a.json", "log": "logs/attack/a.log"}]
     value = {
         "experiment": "x",
@@ -130,6 +130,7 @@ def test_links_lead_to_files_that_are_there_and_others_are_only_named(two_runs: 
     files = Files(report, two_runs)
     (grid,) = grids(report.plans, {}, trained(report.plans, files), files)
     addresses = {link.name: link.address for link in grid.cells()[0].seeds[0].links}
+    assert [cell.seeds[0].seconds for cell in grid.cells()] == [2.5, None]
     assert addresses == {"outcomes": "../../attack/a.parquet", "manifest": "../../attack/a.json", "log": ""}
 
 
