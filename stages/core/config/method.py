@@ -167,8 +167,8 @@ class Method(Section):
         """ValueError where the recipe compiles what the objective does to the network (its file says UNCOMPILED)."""
         if recipe.compile and declares("objectives", self.objective.name, "UNCOMPILED"):
             raise ValueError(
-                f"compile of the recipe: objective {self.objective.name} needs more of a network than torch.compile leaves; write"
-                " compile: false"
+                f"compile of the recipe: objective {self.objective.name} needs more of a network than torch.compile"
+                " leaves; write compile: false"
             )
 
     def identity(self) -> dict[str, Any]:
