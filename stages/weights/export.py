@@ -16,11 +16,13 @@ from stages.core.errors import ConfigError
 from stages.core.files import atomic, write_json
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
+from stages.core.models.activations import SHARPNESS
 from stages.weights.entry import entry, read, unfilled
 
 PLAIN = Path(__file__).with_name("plain")
 BLOCKS_A_STAGE = 2
-WRITTEN = {"relu": "F.relu", "softplus": "torch.nn.Softplus(beta=10.0)", "gelu": "F.gelu", "silu": "F.silu"}
+SOFTPLUS = f"torch.nn.Softplus(beta={SHARPNESS})"
+WRITTEN = {"relu": "F.relu", "softplus": SOFTPLUS, "gelu": "F.gelu", "silu": "F.silu"}
 NAMES = {
     r"^backbone\.stem\.0\.": "conv1.",
     r"^backbone\.stem\.1\.": "bn1.",

@@ -167,8 +167,8 @@ def test_the_hamming_term_is_its_formula(normed: nn.Sequential, images: Tensor, 
     z = (batch - mean) / np.sqrt(variance + 1e-5)
     signs = np.tanh(8 * z)
     shares = [np.abs(signs[BATCH + i] - signs[2 * BATCH + i]).mean() / 2 for i in range(BATCH)]
-    logits = np.maximum(z[:BATCH], 0).reshape(BATCH, -1) @ normed[3].weight.detach().numpy().T
-    clean = cross_entropy(logits + normed[3].bias.detach().numpy(), labels)
+    weight, bias = (value.detach().numpy() for value in normed[3].parameters())
+    clean = cross_entropy(np.maximum(z[:BATCH], 0).reshape(BATCH, -1) @ weight.T + bias, labels)
     loss, metrics = loss_of("manifold", normed, images, Targets(labels), hamming=5, sharpness=8)
     assert float(metrics["hamming_term"]) == pytest.approx(float(np.square(shares).mean()), rel=1e-6)
     assert float(loss.detach()) == pytest.approx(clean + 5 * float(np.square(shares).mean()), rel=1e-6)
@@ -213,7 +213,8 @@ def test_anchors_and_neighbors_share_one_forward_and_the_lsp_term_is_theirs(
     name: str, smooth: nn.Sequential, images: Tensor, labels: Tensor
 ) -> None:
     neighbors, structure = pictures(BATCH * M, 4), torch.full((BATCH, M), 1 / M, dtype=torch.float64)
-    hood, seen = Neighborhood(neighbors, structure), []
+    hood = Neighborhood(neighbors, structure)
+    seen: list[Tensor] = []
     smooth.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
     terms = {}
     for objective in (name, "ce"):
