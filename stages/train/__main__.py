@@ -66,10 +66,7 @@ def run(job: Job, settings: TrainSettings, device: torch_device, saved: Path) ->
     """Train, and write the outputs and their manifest; `saved`: what a next attempt goes on from."""
     with recorded(job) as facts:
         inputs = read_inputs(settings, job.inputs, device)
-        architecture = {
-            **settings.model.model_dump(mode="json", include={"backbone", "width", "mean", "std"}),
-            "classes": len(inputs.train.classes),
-        }
+        architecture = settings.model.header(len(inputs.train.classes))
         there = len(inputs.test.labels)
         say_if_fewer("monitor", settings.monitor.test_images, there)
         model = Classifier(**architecture).to(device)

@@ -16,10 +16,13 @@ from stages.core.errors import ConfigError
 from stages.core.files import atomic, write_json
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
+from stages.core.models.activations import SHARPNESS
 from stages.weights.entry import entry, read, unfilled
 
 PLAIN = Path(__file__).with_name("plain")
 BLOCKS_A_STAGE = 2
+SOFTPLUS = f"torch.nn.Softplus(beta={SHARPNESS})"
+WRITTEN = {"relu": "F.relu", "softplus": SOFTPLUS, "gelu": "F.gelu", "silu": "F.silu"}
 NAMES = {
     r"^backbone\.stem\.0\.": "conv1.",
     r"^backbone\.stem\.1\.": "bn1.",
@@ -45,10 +48,13 @@ def main(argv: list[str] | None = None) -> None:
         args.into.mkdir(parents=True, exist_ok=True)
         with atomic(args.into / "model.pt") as temporary:
             torch.save(renamed(weights), temporary)
+        activation = architecture.get("activation", "relu")
         script = (PLAIN / f"{architecture['backbone']}.py").read_text(encoding="utf-8")
+        script = script.replace(WRITTEN["relu"], WRITTEN[activation])
         with atomic(args.into / "score.py") as temporary:
             temporary.write_text(script, encoding="utf-8")
         known = f"{architecture['backbone']}, width {architecture['width']}"
+        known += f", {activation}" if activation != "relu" else ""
         found = {**entry(known, [read(path) for path in args.attacked]), "additional_data": False}
         write_json(args.into / "entry.json", found)
         log_line(f"export: {args.into}: model.pt, score.py, entry.json (to be filled in by you: {unfilled(found)})")

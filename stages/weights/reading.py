@@ -1,5 +1,6 @@
 """The tensors of a file that nobody here wrote: nothing in it is executed, whatever it holds."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ def read_state(path: Path, wanted: str | None = None) -> Found:
     ArtifactError for a file that holds none; ConfigError where it holds several and none is the usual one.
     """
     states = dict(_states(_content(path), "", 0))
+    _require_rectified(path)
     if not states:
         raise ArtifactError(f"{path}: holds no state_dict; save one by torch.save(model.state_dict(), …)")
     if wanted is not None and wanted not in states:
@@ -86,6 +88,20 @@ def _states(content: Any, key: str, depth: int) -> Iterator[tuple[str, dict[str,
     for name, value in content.items():
         if isinstance(name, str) and isinstance(value, Mapping) and depth < 3:
             yield from _states(value, f"{key}.{name}" if key else name, depth + 1)
+
+
+def _require_rectified(path: Path) -> None:
+    """ArtifactError for a checkpoint of ours with an activation that its tensors do not tell."""
+    if path.suffix != ".safetensors":
+        return
+    with safetensors.safe_open(path, framework="pt") as stream:
+        header = json.loads((stream.metadata() or {}).get("artifact", "{}"))
+    activation = json.loads(header.get("architecture", "{}")).get("activation", "relu")
+    if activation != "relu":
+        raise ArtifactError(
+            f"{path}: a checkpoint of ours with activation {activation}, and by its tensors it would be read as one"
+            " with relu; attack it as it is, by `python -m stages.attack`"
+        )
 
 
 def _usual(states: Mapping[str, Any], path: Path) -> str:

@@ -35,7 +35,7 @@ def test_a_recipe_names_every_setting_with_its_default(kind: str, name: str) -> 
 
 
 def test_every_method_has_a_recipe() -> None:
-    named = {"vanilla": "ce", "hat-helper": "hat"}
+    named = {"vanilla": "ce", "hat-helper": "hat", "gradient-norm": "gradient_norm"}
     assert {named.get(name, name) for name in PRESETS} <= SECTIONS.keys()
     assert set(FOLDERS) >= {kind for kind, _ in PLUGINS}
 

@@ -50,11 +50,15 @@ class RealCpu(TorchDispatchMode):
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """CUDA is there, but its tensors are fake and gradients empty."""
 
+    def grad(loss: Tensor, at: Tensor, create_graph: bool = False) -> tuple[Tensor]:
+        assert loss.device == CUDA
+        return (there(at).requires_grad_(create_graph),)
+
     def backward(loss: Tensor) -> None:
         assert loss.device == CUDA
         assert loss.requires_grad
 
-    monkeypatch.setattr(torch.autograd, "grad", lambda loss, at: (there(at),) if loss.device == CUDA else None)
+    monkeypatch.setattr(torch.autograd, "grad", grad)
     monkeypatch.setattr(Tensor, "backward", backward)
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)

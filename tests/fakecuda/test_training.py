@@ -43,7 +43,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "lsp, neighbors as they are": {"lsp": {"m": M, "augment_neighbors": False}},
     **{f"lsp, {name}": {"lsp": {"m": M, "discrepancy": name}} for name in ("l2", "l1", "cosine", "kl")},
     **{f"lsp, {how}": {"lsp": {"m": M, "logits": how}} for how in ("standardized", "batch_standardized")},
-    **{name: {"objective": name} for name in ("at", "trades", "mart", "hat")},
+    **{name: {"objective": name} for name in ("at", "trades", "mart", "hat", "gradient-norm", "manifold")},
     "lsp+": {"objective": "at", "lsp": {"m": M, "batches": "neighborhoods"}},
     "lsp on hat": {"objective": "hat", "lsp": {"m": M, "forward_order": "neighbors_first"}},
 }

@@ -30,7 +30,7 @@ REFUSALS = {
         "",
         (
             *("unknown-key", "splits", "parquet-without-folder", "unknown-objective", "alpha-0", "probability-2"),
-            *("steps-0", "fgsm-l2", "restarts", "unknown-option"),
+            *("steps-0", "fgsm-l2", "restarts", "unknown-option", "compiled-twice"),
         ),
     ),
     "stages/data/__main__.py main": Refusal(HAND),

@@ -216,6 +216,11 @@ OWN = {
     ),
     "hold-out-of-nothing": ("methods: {vanilla: {hold_out: true}}", ["methods.vanilla.hold_out", "selection"]),
     "hold-out-twice": ("methods: {at: {hold_out: true}}", ["methods.at.hold_out", "leave it out"]),
+    "compiled-twice": (
+        "recipes: {standard: {precision: float32, compile: true}}\n"
+        "tables: {table1: {methods: [vanilla, gradient-norm]}}",
+        ["datasets.digits", "compile of the recipe: objective gradient-norm", "write compile: false"],
+    ),
     "order-of-one": ("methods: {lsp: {lsp: {forward_order: neighbors_first}}}", ["methods.lsp.lsp.forward_order"]),
     "no-seeds": ("seeds: []", ["seeds: ", "at least 1"]),
     "separate": ("separate_attacks: [autoatack]", ["separate_attacks: 'autoatack'", "did you mean 'autoattack'?"]),

@@ -83,9 +83,9 @@ class Sizes:
     unlabelled: int
 
 
-def _ours(backbone: str, width: int) -> dict[str, Any]:
+def _ours(backbone: str, width: int, activation: str = "relu") -> dict[str, Any]:
     """The header of a net of ours; its speed does not hang on how many classes it has."""
-    return {"backbone": backbone, "width": width, "classes": 10}
+    return {"backbone": backbone, "width": width, "activation": activation, "classes": 10}
 
 
 class Estimator:
@@ -135,7 +135,7 @@ class Estimator:
         epoch = times(step, have.train - held_out) + times({"forward": 2, "search": recipe.attack.steps}, scored)
         epoch += times({"forward": 1 + monitor.structure.m}, measured)
         passes = times(epoch, recipe.epochs)
-        cell = self._cell(_ours(settings.model.backbone, settings.model.width), have, recipe.precision, job)
+        cell = self._cell(self._architecture(job), have, recipe.precision, job)
         return cell, passes, passes, round(recipe.batch_size * step["train"])
 
     def _attack(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
@@ -181,7 +181,7 @@ class Estimator:
         """Of a classifier, as a checkpoint's header says it; ConfigError for outside weights that are not read yet."""
         if attacked.stage is TRAIN:
             model = TrainSettings.model_validate_json(attacked.settings).model
-            return _ours(model.backbone, model.width)
+            return _ours(model.backbone, model.width, model.activation)
         try:
             facts = json.loads((self.root / attacked.file("manifest")).read_text(encoding="utf-8"))["facts"]
             told = ("architecture", "classes", "width", "code")

@@ -1,4 +1,4 @@
-"""The paper's methods as presets of three choices (augmentation, objective, LSP term) and a recipe."""
+"""The paper's methods and two controls as presets of augmentation, objective, LSP term and recipe."""
 
 from typing import Any
 
@@ -13,5 +13,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "mart": {"title": "MART", "objective": {"name": "mart"}, "recipe": "adversarial"},
     "hat": {"title": "HAT", "objective": {"name": "hat"}, "recipe": "adversarial", "helper": "hat-helper"},
     "hat-helper": {"title": "HAT's helper net", "recipe": "adversarial"},
+    "gradient-norm": {"title": "Gradient norm", "objective": {"name": "gradient-norm"}},
+    "manifold": {"title": "Manifold", "objective": {"name": "manifold"}},
     "lsp+": {"title": "LSP+", "objective": {"name": "at"}, "recipe": "adversarial", "lsp": {}},
 }

@@ -1,6 +1,6 @@
 """The settings of images and of the network that classifies them: where they come from, crops, pixel statistics."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -137,9 +137,18 @@ class Augment(Section):
 class Model(Section):
     """The classifier."""
 
+    ADDED: ClassVar = {"activation": "relu"}
+
     backbone: Literal["resnet18", "preact_resnet18"] = Field(
         "resnet18", description="a stem of 3x3 and stride 1; batch norm after the convolutions, or before them"
     )
     width: Count = Field(64, description="channels of the first stage; 64 is ResNet-18")
     mean: Statistics = Field((0.0, 0.0, 0.0), description="of the pixels, which are in [0, 1], a channel each")
     std: Deviations = Field((1.0, 1.0, 1.0), description="of the pixels, a channel each")
+    activation: Literal["relu", "softplus", "gelu", "silu"] = Field(
+        "relu", description="between the layers; smooth ones are softplus, log(1 + exp(10 x)) / 10, gelu and silu"
+    )
+
+    def header(self, classes: int) -> dict[str, Any]:
+        """The architecture as a checkpoint's header has it: what `Classifier` is built of."""
+        return {**self.identity(), "classes": classes}

@@ -84,7 +84,11 @@ def check_augment(augment: Augment, have: Known, where: str) -> None:
 
 
 def check_training(data: Data, name: str, method: Method, recipe: Recipe) -> None:
-    """ValueError where a run cannot draw its batches, companions or held-out images; name: the method's key."""
+    """ValueError where a run cannot be compiled, or draw its batches, companions or held-out images.
+
+    name: the method's key.
+    """
+    method.check_recipe(recipe)
     images = known(data).train
     if images is None:
         return

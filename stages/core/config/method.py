@@ -9,6 +9,7 @@ from stages.core.config.data import Augment, Model
 from stages.core.config.plugins import (
     Plugin,
     PluginError,
+    declares,
     file_name,
     is_adversarial,
     resolve,
@@ -162,6 +163,14 @@ class Method(Section):
         held_out = self.selects(recipe) or (self.hold_out and recipe.selection == "best_robust")
         return recipe.validation_images if held_out else 0
 
+    def check_recipe(self, recipe: Recipe) -> None:
+        """ValueError where the recipe compiles what the objective does to the network (its file says UNCOMPILED)."""
+        if recipe.compile and declares("objectives", self.objective.name, "UNCOMPILED"):
+            raise ValueError(
+                f"compile of the recipe: objective {self.objective.name} needs more of a network than torch.compile"
+                " leaves; write compile: false"
+            )
+
     def identity(self) -> dict[str, Any]:
         """The canonical form; a title is no part of it."""
         return {
@@ -190,3 +199,8 @@ class TrainSettings(Section):
     augment: Augment
     monitor: Monitor
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "TrainSettings":
+        self.method.check_recipe(self.recipe)
+        return self

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
+from stages.core.models.activations import ACTIVATIONS
 from stages.core.models.preact_resnet import PreActResNet18
 from stages.core.models.precision import in_float32
 from stages.core.models.resnet import ResNet18
@@ -18,6 +19,7 @@ class Classifier(nn.Module):
     """Normalization, backbone, linear layer: images (B, 3, H, W) in [0, 1] -> logits (B, K).
 
     mean, std: of the normalization, one a channel; 0 and 1 (the default) leave the pixels as they are.
+    activation: a name in ACTIVATIONS.
     Convolutions run in the channels-last layout, which is faster for small nets on CPUs as well as on GPUs.
     """
 
@@ -32,13 +34,15 @@ class Classifier(nn.Module):
         classes: int,
         mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
         std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        activation: str = "relu",
     ) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            raise ConfigError(f"backbone '{backbone}' is unknown; choose one of {', '.join(sorted(BACKBONES))}")
+        for what, name, known in (("backbone", backbone, BACKBONES), ("activation", activation, ACTIVATIONS)):
+            if name not in known:
+                raise ConfigError(f"{what} '{name}' is unknown; choose one of {', '.join(sorted(known))}")
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
-        self.backbone = BACKBONES[backbone](width=width)
+        self.backbone = BACKBONES[backbone](width=width, activation=activation)
         self.head = nn.Linear(self.backbone.features, classes)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

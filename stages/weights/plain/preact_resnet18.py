@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-s = torch.load("model.pt", weights_only=True)
+s, activation = torch.load("model.pt", weights_only=True), F.relu
 
 
 def conv(x, name, stride=1):
@@ -20,10 +20,10 @@ def norm(x, name):
 def logits(x):  # (N, 3, H, W) in [0, 1] -> (N, K)
     x = conv((x - s["mean"]) / s["std"], "conv1")
     for at, stride in ((f"layer{n}.{b}", 2 if n > 1 and b == 0 else 1) for n in (1, 2, 3, 4) for b in (0, 1)):
-        active = norm(x, f"{at}.bn1").relu()
+        active = activation(norm(x, f"{at}.bn1"))
         x = conv(active, f"{at}.shortcut.0", stride) if f"{at}.shortcut.0.weight" in s else x
-        x = conv(norm(conv(active, f"{at}.conv1", stride), f"{at}.bn2").relu(), f"{at}.conv2") + x
-    return F.linear(norm(x, "bn").relu().mean((2, 3)), s["linear.weight"], s["linear.bias"])
+        x = conv(activation(norm(conv(active, f"{at}.conv1", stride), f"{at}.bn2")), f"{at}.conv2") + x
+    return F.linear(activation(norm(x, "bn")).mean((2, 3)), s["linear.weight"], s["linear.bias"])
 
 
 images, labels = (torch.from_numpy(np.load(path)) for path in sys.argv[1:])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-s = torch.load("model.pt", weights_only=True)
+s, activation = torch.load("model.pt", weights_only=True), F.relu
 
 
 def layer(x, conv, norm, stride=1):
@@ -15,12 +15,12 @@ def layer(x, conv, norm, stride=1):
 
 
 def logits(x):  # (N, 3, H, W) in [0, 1] -> (N, K)
-    x = layer((x - s["mean"]) / s["std"], "conv1", "bn1").relu()
+    x = activation(layer((x - s["mean"]) / s["std"], "conv1", "bn1"))
     for at, stride in ((f"layer{n}.{b}", 2 if n > 1 and b == 0 else 1) for n in (1, 2, 3, 4) for b in (0, 1)):
         matched = f"{at}.shortcut.0.weight" in s
         short = layer(x, f"{at}.shortcut.0", f"{at}.shortcut.1", stride) if matched else x
-        out = layer(x, f"{at}.conv1", f"{at}.bn1", stride).relu()
-        x = (layer(out, f"{at}.conv2", f"{at}.bn2") + short).relu()
+        out = activation(layer(x, f"{at}.conv1", f"{at}.bn1", stride))
+        x = activation(layer(out, f"{at}.conv2", f"{at}.bn2") + short)
     return F.linear(x.mean((2, 3)), s["linear.weight"], s["linear.bias"])
 
 

@@ -6,14 +6,16 @@ from torch import Tensor, nn
 
 from stages.core.errors import ConfigError
 from stages.core.models import BACKBONES, Classifier
+from stages.core.models.activations import ACTIVATIONS
 from stages.core.models.folding import SearchCopy, folded
 from tests.unit.drawing import seeded, weights_from
 
 
-def network(backbone: str) -> Classifier:
+def network(backbone: str, activation: str = "relu") -> Classifier:
     """A classifier whose batch norms all do something."""
     with weights_from(0):
-        model = Classifier(backbone, width=4, classes=10, mean=(0.4, 0.4, 0.5), std=(0.2, 0.2, 0.3))
+        normalization = {"mean": (0.4, 0.4, 0.5), "std": (0.2, 0.2, 0.3)}
+        model = Classifier(backbone, width=4, classes=10, activation=activation, **normalization)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for values, low, high in ((module.weight, 0.5, 1.5), (module.running_var, 0.5, 2), (module.bias, -1, 1)):
@@ -29,9 +31,10 @@ def input_gradient(model: nn.Module, images: Tensor) -> Tensor:
     return torch.autograd.grad(model(images).logsumexp(dim=1).sum(), images)[0]
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("backbone", sorted(BACKBONES))
-def test_logits_and_gradients_are_the_models(backbone: str) -> None:
-    model, images = network(backbone), torch.rand(4, 3, 16, 16, generator=seeded(0))
+def test_logits_and_gradients_are_the_models(backbone: str, activation: str) -> None:
+    model, images = network(backbone, activation), torch.rand(4, 3, 16, 16, generator=seeded(0))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     copy, narrow = folded(model, images), folded(model, images, torch.bfloat16)
     with torch.no_grad():

@@ -31,6 +31,8 @@ def settings(method: dict[str, Any]) -> TrainSettings:
         ({"objective": "trades"}, (1, STEPS, 2)),
         ({"objective": "mart"}, (0, STEPS, 2)),
         ({"objective": "hat"}, (2, STEPS, 3)),
+        ({"objective": "gradient-norm"}, (0, 1, 2)),
+        ({"objective": "manifold"}, (0, 0, 3)),
     ],
 )
 def test_a_step(method: dict[str, Any], passes: tuple[float, ...]) -> None:

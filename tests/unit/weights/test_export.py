@@ -6,14 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from stages.core.artifacts import write_weights
+from stages.core.config.data import Model
+from stages.core.errors import ArtifactError
 from stages.core.images.pixels import to_unit
 from stages.core.models import BACKBONES, Classifier
+from stages.core.models.activations import ACTIVATIONS
 from stages.core.models.architectures import Outside, build
 from stages.weights import export
 from stages.weights.entry import entry
@@ -24,27 +28,46 @@ from tests.unit.drawing import labelled_images, seeded, weights_from
 CLASSES, WIDTH = 5, 6
 
 
-@pytest.fixture(params=sorted(BACKBONES))
-def model(request: pytest.FixtureRequest) -> Classifier:
-    """With statistics that no fresh net has."""
+def network(backbone: str, activation: str = "relu") -> Classifier:
+    """With statistics that no fresh net has, and logits that are 0 on average."""
     with weights_from(0):
-        model = Classifier(request.param, width=WIDTH, classes=CLASSES, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+        model = Classifier(**header(backbone, activation))
     with torch.no_grad():
         for _ in range(20):
             model.train()(torch.rand(32, 3, 32, 32, generator=seeded(1)))
+        model.head.bias -= model.eval()(to_unit(labelled_images(150, 3, side=32).images)).mean(0)
     return model.eval()
 
 
-def exported(model: Classifier, folder: Path) -> Path:
+@pytest.fixture(params=sorted(BACKBONES))
+def model(request: pytest.FixtureRequest) -> Classifier:
+    return network(request.param)
+
+
+def header(backbone: str, activation: str) -> dict[str, Any]:
+    return Model(
+        backbone=backbone,  # type: ignore[arg-type]
+        width=WIDTH,
+        mean=(0.4, 0.5, 0.6),
+        std=(0.2, 0.3, 0.25),
+        activation=activation,  # type: ignore[arg-type]
+    ).header(CLASSES)
+
+
+def exported(model: Classifier, folder: Path, activation: str = "relu") -> Path:
     name = next(name for name, kind in BACKBONES.items() if isinstance(model.backbone, kind))
-    header = {"backbone": name, "width": WIDTH, "classes": CLASSES, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
-    write_weights(folder / "own.safetensors", model.state_dict(), header)
+    write_weights(folder / "own.safetensors", model.state_dict(), header(name, activation))
     export.main(["--checkpoint", str(folder / "own.safetensors"), "--into", str(folder / "out")])
     return folder / "out"
 
 
-def test_plain_torch_gives_the_same_predictions_without_this_project(model: Classifier, tmp_path: Path) -> None:
-    out = exported(model, tmp_path)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_plain_torch_gives_the_same_predictions_without_this_project(
+    backbone: str, activation: str, tmp_path: Path
+) -> None:
+    model = network(backbone, activation)
+    out = exported(model, tmp_path, activation)
     pictures = labelled_images(150, 3, side=32, classes=tuple("abcde"))
     np.save(out / "images.npy", pictures.images.numpy())
     np.save(out / "labels.npy", pictures.labels.numpy())
@@ -77,6 +100,14 @@ def test_what_is_exported_is_recognized_when_it_comes_back(model: Classifier, tm
     with torch.no_grad():
         again = Outside(network, found.mean, found.std).eval()(images)
         torch.testing.assert_close(again, model(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_checkpoint_of_ours_that_does_not_rectify_is_not_read_as_one_that_does(tmp_path: Path) -> None:
+    exported(network("resnet18", "silu"), tmp_path, "silu")
+    with pytest.raises(ArtifactError, match=r"a checkpoint of ours with activation silu, and .* stages\.attack`$"):
+        read_state(tmp_path / "own.safetensors")
+    exported(network("resnet18"), tmp_path)
+    assert read_state(tmp_path / "own.safetensors").tensors
 
 
 def test_a_script_is_short_and_knows_nothing_of_this_project() -> None:
