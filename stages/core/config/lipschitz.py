@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from stages.core.config.quantities import Count, Positive, Seed
-from stages.core.config.section import Section
+from stages.core.config.section import Name, Section
 from stages.core.config.table import MethodName
 
 
@@ -28,13 +28,19 @@ class Lipschitz(_Search):
         description="methods and checkpoints of the tables whose every run is measured; all: all of them",
     )
 
+    attack: Name | None = Field(
+        None,
+        description="column of the tables whose robust accuracy stands beside L_x: an attack's key, with `epsilons` a"
+        " dot and the radius behind it (aa.2); default: of the columns that most of the checkpoints have, the last",
+    )
+
     def measures(self, name: str) -> bool:
         """Whether the runs of a method, or a checkpoint, are measured."""
         return self.methods == "all" or name in self.methods
 
     def settings(self) -> "LipschitzSettings":
         """What each of their jobs is given."""
-        return LipschitzSettings(**self.model_dump(exclude={"methods"}))
+        return LipschitzSettings(**self.model_dump(exclude={"methods", "attack"}))
 
 
 class LipschitzSettings(_Search):
