@@ -63,6 +63,8 @@ def run(job: Job, settings: LipschitzSettings, device: torch.device, saved: Path
         say_if_fewer("lipschitz", settings.images, len(test.labels))
         rows = measured_images(test.labels, settings.images, "stratified")
         finished: dict[int, Columns] = (load_state(saved, job.key, torch.device("cpu")) or {}).get("batches", {})
+        if finished:
+            log_line(f"resumed after {len(finished)} batches")
         with saving(
             lambda: save_state(saved, job.key, {"batches": finished}),
             lambda: f"after {len(finished)} batches",
