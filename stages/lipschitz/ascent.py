@@ -100,7 +100,7 @@ def ascend(network: nn.Module, images: Tensor, p: Tensor, x: Tensor, delta: floa
         if step < steps:
             goal = change.clamp_min(TINY).log() - distance.clamp_min(TINY).log()
             (gradient,) = torch.autograd.grad(goal.sum(), x)
-            stride = STRIDE * (1 - step / steps) * distance.detach().float()
+            stride = STRIDE * (1 - step / steps) * distance.detach().to(x.dtype)
             x = within(images, x.detach() + over_pixels(stride) * _direction(x.detach(), gradient), delta)
     return steepest
 

@@ -39,20 +39,20 @@ def test_of_a_linear_model_of_two_classes_it_is_the_closed_form(slope: float, le
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3.0])
 def test_in_a_tiny_ball_of_a_linear_model_it_is_the_jacobians_largest_singular_value(scale: float) -> None:
-    model, images = several_classes(scale), inner_images(6)
+    """In float64, for which a thousandth of so small a ball is no distance to be lost in rounding."""
+    model, images = several_classes(scale).double(), inner_images(6).double()
     p = probabilities(model(images))
-    jacobian = (torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)) @ model.weight.double()
-    assert estimated(model, images, 0.01 / scale / 20).tolist() == pytest.approx(
-        torch.linalg.matrix_norm(jacobian, 2).tolist(), rel=0.05
-    )
-    assert spectral_norms(model, images) == pytest.approx(torch.linalg.matrix_norm(jacobian, 2).tolist())
+    jacobian = (torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)) @ model.get_buffer("weight")
+    norms = torch.linalg.matrix_norm(jacobian, 2).tolist()
+    assert estimated(model, images, 1e-4 / scale).tolist() == pytest.approx(norms, rel=0.01)
+    assert spectral_norms(model, images) == pytest.approx(norms)
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 3.0])
 def test_it_does_not_exceed_the_lipschitz_constant_of_a_linear_model(scale: float) -> None:
     """The softmax halves distances or more, and W stretches them by its largest singular value."""
     model = several_classes(scale)
-    above = 0.5 * float(torch.linalg.matrix_norm(model.weight, 2))
+    above = 0.5 * float(torch.linalg.matrix_norm(model.get_buffer("weight"), 2))
     assert float(estimated(model, inner_images(6), 0.5).max()) <= above * (1 + 1e-5)
 
 
@@ -73,10 +73,10 @@ def test_of_a_network_it_is_not_below_the_spectral_norm_of_its_jacobian(seed: in
 
 
 def test_where_the_model_is_sure_to_the_last_bit_the_boundary_is_found_all_the_same() -> None:
-    """float32 has no gradient there: both probabilities are whole numbers in it."""
+    """In float32 p_a is 1 there, and stays it in every direction that is drawn."""
     gray = torch.full((1, 3, SIDE, SIDE), 0.5)
     model = two_classes(200.0, 60.0)
-    assert set(model(gray).softmax(dim=1).flatten().tolist()) == {0.0, 1.0} or float(model(gray).abs().max()) > 50
+    assert float(model(gray).softmax(dim=1)[0, 0]) == 1.0
     assert float(estimated(model, gray, 0.5)) == pytest.approx(of_two_classes(200.0, 60.0, 0.5), rel=0.02)
 
 
