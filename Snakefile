@@ -27,8 +27,8 @@ from workflow.planning.stages import (
     EMBED,
     FIGURE,
 )
-from workflow.planning.stages import INDEX, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES, STRUCTURE, TABLE, TRAIN
-from workflow.planning.stages import WEIGHTS
+from workflow.planning.stages import INDEX, LIPSCHITZ, LIPSCHITZ_LIST, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES
+from workflow.planning.stages import STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
 
 min_version("9.0")
@@ -56,6 +56,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/attack.smk"
 include: "workflow/rules/certify.smk"
+include: "workflow/rules/lipschitz.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/tables.smk"
 

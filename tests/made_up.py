@@ -4,7 +4,7 @@ All numbers are drawn from generators that a file's own path seeds, so that a fi
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,42 @@ def certificate(root: Path, path: str, verdict: str) -> None:
     accuracies = {"clean": 90.0, "noise": 89.0, "fgsm": 40.0, "pgd": 30.0, "margin": 29.0, "aa": 28.5}
     found = {"verdict": verdict, "norm": "linf", "epsilon": RADIUS, "images": 200}
     write_json(root / path, found | {"accuracies": accuracies, "transferred": {"at": 61.5}, "checks": checks})
+
+
+def lipschitz(root: Path, path: str, checkpoints: Sequence[tuple[str, str, int]]) -> None:
+    """The list of measured checkpoints, of (data set, row, seed) each; the first of a data set has no LSP loss."""
+    chance, lines, seen = generator(path), list[dict[str, Any]](), set[str]()
+    for dataset, row, seed in checkpoints:
+        constant = float(chance.uniform(0.5, 2))
+        lines.append(
+            {
+                "dataset": dataset,
+                "row": row,
+                "seed": seed,
+                "n": 200,
+                "lipschitz": constant,
+                "lipschitz_low": 0.9 * constant,
+                "lipschitz_high": 1.1 * constant,
+                "lipschitz_median": 0.8 * constant,
+                "radius": 0.3 / constant,
+                "radius_low": 0.2 / constant,
+                "radius_high": 0.4 / constant,
+                "broken": 1.5,
+                "broken_low": 0.5,
+                "broken_high": 4.3,
+                "lsp_loss": 0.01 * constant + float(chance.normal(0, 0.002)) if dataset in seen else None,
+                "attack": row,
+                "robust_accuracy": 50 - 20 * constant + float(chance.normal(0, 2)),
+            }
+        )
+        seen.add(dataset)
+    pairs = [("lsp_loss", "lipschitz"), ("lipschitz", "robust_accuracy")]
+    correlations = [
+        {"dataset": dataset, "x": x, "y": y, "n": 9, "rho": rho, "low": rho and -0.2, "high": rho and 1.0}
+        for dataset in sorted(seen)
+        for (x, y), rho in zip(pairs, (0.75, None), strict=True)
+    ]
+    write_json(root / path, {"checkpoints": lines, "correlations": correlations})
 
 
 def claims(root: Path, path: str, texts: tuple[str, ...]) -> None:

@@ -83,6 +83,9 @@ def make_up(
         verdict = VERDICTS[place % len(VERDICTS)]
         if verdict and wanted(listed.path):
             made_up.certificate(root, listed.path, verdict)
+    if report.lipschitz and wanted(report.lipschitz):
+        shown = {(row.title(), row.label, run.seed): None for row in _rows(report) for run in row.runs}
+        made_up.lipschitz(root, report.lipschitz, list(shown))
     for path in filter(wanted, report.pictures):
         dataset = Path(path).parent.name.rpartition("-")[0]
         methods = sorted({row.method for row in _rows(report) if row.dataset == dataset and not row.variant})

@@ -15,6 +15,7 @@ from workflow.planning.stages import (
     CLAIMS,
     COMPARISONS,
     FIGURE,
+    LIPSCHITZ_LIST,
     REPORT,
     RESOURCES,
     STAGES,
@@ -22,7 +23,7 @@ from workflow.planning.stages import (
     Stage,
 )
 
-ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, CLAIMS, ASSUMPTIONS, REPORT)
+ALL = (*STAGES, TABLE, FIGURE, COMPARISONS, CERTIFICATES, LIPSCHITZ_LIST, CLAIMS, ASSUMPTIONS, REPORT)
 
 
 def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:

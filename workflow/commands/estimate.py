@@ -18,6 +18,7 @@ from typing import Any
 from stages.core.config.attacks import Attack
 from stages.core.config.certificate import CertificateSettings
 from stages.core.config.known import SPLIT_SHARE, known
+from stages.core.config.lipschitz import LipschitzSettings
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
 from stages.core.config.plugins import declares
@@ -27,9 +28,10 @@ from workflow.commands.cli import ROOT, experiment_of, run
 from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, CERTIFY, PRETRAIN, STAGES, TRAIN
+from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, PRETRAIN, STAGES, TRAIN
 from workflow.planning.tables import make_plan
 
+LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)
 HOUR, GIB = 3600, 2**30
 Passes = Counter[str]
 Cell = dict[str, float]
@@ -98,6 +100,7 @@ class Estimator:
         dear = {*DEAR, *plan.experiment.separate_attacks}
         raw = [attack for job in plan.attack.values() for attack in json.loads(job.settings)["attacks"].values()]
         self._of_certificate = asked("stages.attack.certificate.passes", None) if plan.certify else {}
+        self._of_lipschitz = self._counted("stages.lipschitz.passes", [job.settings for job in plan.lipschitz.values()])
         alike = [canonical_json(attack) for attack in raw if attack["kind"].replace("-", "_") not in dear]
         self._of_attack = self._counted("stages.attack.passes", alike)
 
@@ -107,8 +110,14 @@ class Estimator:
         return {one: Counter(passes) for one, passes in zip(once, counted, strict=True)}
 
     def job(self, job: Job) -> Estimate:
-        """Of one job of pre-training, training, attacks or a certificate."""
-        how = {PRETRAIN: self._pretrain, TRAIN: self._train, ATTACK: self._attack, CERTIFY: self._certify}[job.stage]
+        """Of one job of a stage that takes long."""
+        how = {
+            PRETRAIN: self._pretrain,
+            TRAIN: self._train,
+            ATTACK: self._attack,
+            CERTIFY: self._certify,
+            LIPSCHITZ: self._lipschitz,
+        }[job.stage]
         cell, least, most, batch = how(job)
         seconds = [cell["start"] + sum(cell[kind] * part[kind] for kind in part) for part in (least, most)]
         found = Estimate(1, seconds[0], seconds[1], cell["memory"] + batch * cell["memory_an_image"])
@@ -172,6 +181,13 @@ class Estimator:
             + times(counted["other"], images * others)
         )
 
+    def _lipschitz(self, job: Job) -> tuple[Cell, Passes, Passes, int]:
+        attacked = self._attacked(job)
+        have = self._sizes(attacked)
+        images = min(LipschitzSettings.model_validate_json(job.settings).images, have.test)
+        passes = times(self._of_lipschitz[job.settings], images)
+        return self._cell(self._architecture(attacked), have, "exact", job), passes, passes, images
+
     def _attacked(self, job: Job) -> Job:
         """What makes the checkpoint that a job attacks."""
         classifiers = [*self.plan.train.values(), *self.plan.weights.values()]
@@ -227,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     estimator = Estimator(plan)
     of_job = {job.file(next(iter(job.stage.files))): estimator.job(job) for job in jobs(plan)}
     print(f"{'':24} jobs  job-hours             peak memory  done: took / estimated (hours)")
-    for stage in (PRETRAIN, TRAIN, ATTACK, CERTIFY):
+    for stage in LONG:
         show(stage.name, [of_job[job.file(next(iter(stage.files)))] for job in plan.of(stage).values()])
     for table in plan.tables.values():
         show(table.plan.table, [of_job[path] for path in behind(plan, table.plan.files()) if path in of_job])
@@ -237,7 +253,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def jobs(plan: Plan) -> list[Job]:
     """Those that are estimated."""
-    return [job for stage in (PRETRAIN, TRAIN, ATTACK, CERTIFY) for job in plan.of(stage).values()]
+    return [job for stage in LONG for job in plan.of(stage).values()]
 
 
 def behind(plan: Plan, files: list[str]) -> list[str]:

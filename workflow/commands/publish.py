@@ -46,8 +46,10 @@ def main(argv: list[str] | None = None) -> None:
     source = folder if args.again else Path(RESULTS)
     plan = make_plan(experiment, folder if args.again else Path())
     wanted = [path.removeprefix(RESULTS) for path in _sources(plan)]
-    if args.again:  # no published outcome rests on a certificate, and a table names one that it lacks
-        wanted = [path for path in wanted if (source / path).is_file() or not path.startswith("certify/")]
+    if args.again:  # no published outcome rests on these, and tables and report name what they lack
+        wanted = [
+            path for path in wanted if (source / path).is_file() or not path.startswith(("certify/", "lipschitz/"))
+        ]
     if missing := [source / path for path in wanted if not (source / path).is_file()]:
         raise ArtifactError(f"{missing[0]}: not made yet ({len(missing)} missing); run snakemake first")
     fresh = folder.with_name(f".{folder.name}")
@@ -56,9 +58,9 @@ def main(argv: list[str] | None = None) -> None:
         _copy(source / path, fresh / path)
     for name, table in plan.tables.items():
         write_json(fresh / "plans" / f"{name}.json", relative(told(table.plan)))
-    if "certificates" in plan.lists:
-        listed = unpacked_json(plan.lists["certificates"].settings)
-        write_json(fresh / "plans" / "certificates.json", relative(listed))
+    for name in ("certificates", "lipschitz"):
+        if name in plan.lists:
+            write_json(fresh / "plans" / f"{name}.json", relative(unpacked_json(plan.lists[name].settings)))
     if experiment.claims:
         write_json(fresh / "plans" / "claims.json", own_claims(experiment))
     write_json(fresh / "plans" / "report.json", published_report(plan))
@@ -80,7 +82,9 @@ def _sources(plan: Plan) -> list[str]:
 def published_report(plan: Plan) -> dict[str, Any]:
     """What the report of a published folder is told: no pictures, which would be a data set's images."""
     asked: dict[str, Any] = relative(reported(plan))
-    lists = {name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions")}
+    lists = {
+        name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions", "lipschitz") if name in asked
+    }
     kept = {stage.name for stage in STAGES if "manifest" in stage.published}
     jobs = [job for job in asked["jobs"] if job["stage"] in kept]
     return {**asked, **lists, "place": "tables", "pictures": [], "jobs": jobs}

@@ -1,7 +1,7 @@
 """`python -m workflow.commands.republish [--check]`: make the published tables again from their outcomes alone.
 
-With --check nothing is written: every CSV, LaTeX and text file, and claims.json, must come out byte for byte as it is
-committed.
+With --check nothing is written: every CSV, LaTeX and text file, claims.json and lipschitz.json must come out byte for
+byte as they are committed.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from stages.core.files import packed_json
 from workflow.commands.cli import ROOT, run
 
 COMPARED = (".csv", ".tex", ".txt", ".md", ".html")
-ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT = "assumptions", "certificates", "claims", "report"
+ASSUMPTIONS, CERTIFICATES, CLAIMS, LIPSCHITZ, REPORT = "assumptions", "certificates", "claims", "lipschitz", "report"
+LISTS = (ASSUMPTIONS, CERTIFICATES, CLAIMS, LIPSCHITZ, REPORT)
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,17 @@ def _all(folder: Path, one: Callable[[Job], None], done: str) -> None:
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """Of every table and figure, the pairs of rows, the certificates, the claims, the assumptions, and the report."""
+    """Of every table and figure, the pairs of rows, the other lists beside the tables, and the report."""
     plans = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "plans").glob("*.json"))}
-    tables = [path for path in plans if path.stem not in (ASSUMPTIONS, CERTIFICATES, CLAIMS, REPORT)]
+    tables = [path for path in plans if path.stem not in LISTS]
     for path in tables:
         yield Job(path.stem, "tables", f"@{path}")
     if compared := [plans[path] for path in tables if plans[path]["kind"] == "table"]:
         yield Job("comparisons", "tables.comparisons", packed_json({"plans": compared}))
     if (listed := folder / "plans" / f"{CERTIFICATES}.json") in plans:
         yield Job(CERTIFICATES, "tables.certificates", f"@{listed}")
+    if (measured := folder / "plans" / f"{LIPSCHITZ}.json") in plans:
+        yield Job(LIPSCHITZ, "tables.lipschitz", f"@{measured}", "-manifest.json")
     own = plans.get(folder / "plans" / f"{CLAIMS}.json", {})
     told = {"experiment": plans[tables[0]]["experiment"], "plans": [plans[path] for path in tables], **own}
     yield Job(CLAIMS, "tables.claims", packed_json(told), "-manifest.json")
@@ -101,7 +104,7 @@ def _make(job: Job, folder: Path, out: Path) -> None:
 def _compare(made: Path, committed: Path) -> None:
     for path in sorted(made.iterdir()):
         other = committed / path.name
-        compared = path.suffix in COMPARED or path.name == "claims.json"
+        compared = path.suffix in COMPARED or path.name in ("claims.json", "lipschitz.json")
         if compared and (not other.is_file() or path.read_bytes() != other.read_bytes()):
             raise ArtifactError(f"{other}: differs from what its outcomes give; run `make published`")
 

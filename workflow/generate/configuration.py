@@ -19,6 +19,7 @@ from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.claims import Gain, Higher, Loss, Order
 from stages.core.config.data import Augment, Data, Model
+from stages.core.config.lipschitz import Lipschitz
 from stages.core.config.method import Lsp, Method, Monitor
 from stages.core.config.moco import Features, Moco
 from stages.core.config.plugins import FOLDERS, POSITIONAL, Plugin, file_name, known, settings_of
@@ -49,6 +50,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "checkpoints.NAME": Checkpoint,
     "attacks.NAME": Attack,
     "certificate": Certificate,
+    "lipschitz": Lipschitz,
     "monitor": Monitor,
     "monitor.structure": StructureChoice,
     "tables.NAME": Table,

@@ -1,6 +1,6 @@
 """The certificates of an experiment: which checkpoints have one, and the list of all."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from stages.core.config.certificate import ATTACKS, RADIUS, CertificateSettings
 from stages.core.config.plugins import module_name
@@ -21,7 +21,7 @@ def certify(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]]) -> dict
     for those of variants.
     """
     experiment = plan.experiment
-    asked = _asked(experiment, rows)
+    asked = asked_for(experiment.certifies, rows)
     found: dict[str, Job] = {}
     for key, (row, job) in asked.items():
         others = {
@@ -35,13 +35,13 @@ def certify(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]]) -> dict
     return found
 
 
-def _asked(
-    experiment: Experiment, rows: Iterable[tuple[Row, list[ClassifierJob]]]
+def asked_for(
+    wanted: Callable[[str], bool], rows: Iterable[tuple[Row, list[ClassifierJob]]]
 ) -> dict[str, tuple[Row, ClassifierJob]]:
-    """The checkpoints that are to be certified, each with a row that shows it: one without a variant, if there is."""
+    """The checkpoints of the methods that are wanted, each with a row that shows it: one without a variant, if any."""
     asked: dict[str, tuple[Row, ClassifierJob]] = {}
     for row, jobs in rows:
-        for job in jobs if experiment.certifies(row.method) else ():
+        for job in jobs if wanted(row.method) else ():
             if job.key not in asked or (asked[job.key][0].variant and not row.variant):
                 asked[job.key] = row, job
     return asked
@@ -86,7 +86,7 @@ def certificates(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]], ce
             "seed": job.seed,
             "path": certified[job.key].file("certificate"),
         }
-        for row, job in _asked(plan.experiment, rows).values()
+        for row, job in asked_for(plan.experiment.certifies, rows).values()
     ]
     paths = [certified_job.file("certificate") for certified_job in certified.values()]
     return Job(

@@ -35,9 +35,12 @@ def check(experiment: Experiment) -> None:
                 with _faults_at(f"attacks.{name} on {used}"):
                     check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
     shown = [name for table in experiment.tables.values() for name in table.names()]
-    for name in experiment.certify if experiment.certify != "all" else ():
-        if name not in shown:
-            raise ConfigError(f"certify: '{name}' stands in no table {nearest(name, shown)}; only what is made can be")
+    for key, asked in (("certify", experiment.certify), ("lipschitz.methods", experiment.lipschitz.methods)):
+        for name in asked if asked != "all" else ():
+            if name not in shown:
+                raise ConfigError(
+                    f"{key}: '{name}' stands in no table {nearest(name, shown)}; only what is made can be"
+                )
     check_checkpoints(
         experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
     )

@@ -9,6 +9,7 @@ from stages.core.config.certificate import Certificate
 from stages.core.config.checkpoint import Checkpoint
 from stages.core.config.claims import Claim
 from stages.core.config.data import Augment, Data, Model
+from stages.core.config.lipschitz import Lipschitz
 from stages.core.config.messages import validation_message
 from stages.core.config.method import Method, Monitor
 from stages.core.config.moco import Features
@@ -95,6 +96,9 @@ class Experiment(Section):
         description="methods and checkpoints of the tables whose every run gets a certificate; all: of all",
     )
     certificate: Certificate = Field(Certificate(), description="how they are certified")
+    lipschitz: Lipschitz = Field(
+        Lipschitz(), description="whose local Lipschitz constants and Theorem 1's radii are measured, and how"
+    )
     monitor: Monitor = Field(Monitor(), description="what is measured while training, and selects nothing")
     tables: dict[Name, Table] = Field(min_length=1, description="what is asked for: no run is made for no table")
     claims: dict[Name, Claim] = Field(

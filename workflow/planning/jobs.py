@@ -127,6 +127,7 @@ class Plan:
     weights: dict[str, ClassifierJob] = field(default_factory=dict)
     attack: dict[str, AttackJob] = field(default_factory=dict)
     certify: dict[str, Job] = field(default_factory=dict)
+    lipschitz: dict[str, Job] = field(default_factory=dict)
     pictures: dict[str, Job] = field(default_factory=dict)
     tables: dict[str, TableJob] = field(default_factory=dict)
     lists: dict[str, Job] = field(default_factory=dict)

@@ -15,12 +15,12 @@ PAPER = ROOT / "stages/tables/paper.csv"
 def report(plan: Plan) -> Job:
     """The job that makes it, once all others are planned."""
     asked = reported(plan)
-    lists = [plan.lists[name] for name in ("claims", "assumptions", "certificates") if name in plan.lists]
+    lists = [plan.lists[name] for name in ("claims", "assumptions", "certificates", "lipschitz") if name in plan.lists]
     before = [*plan.tables.values(), *lists, *plan.pictures.values()]
     page = {path.name: sha256_file(path) for path in TEMPLATES.iterdir() if path.suffix in (".html", ".css", ".js")}
     inputs = [path for job in plan.tables.values() for path in job.plan.files()]
     inputs += [job.file("history") for job in plan.train.values()]
-    inputs += [path for path in (asked["claims"], asked["assumptions"]) if path]
+    inputs += [path for path in (asked["claims"], asked["assumptions"], asked.get("lipschitz")) if path]
     inputs += [*(one["path"] for one in asked["certificates"]), *asked["pictures"]]
     return Job(
         REPORT,
@@ -46,6 +46,7 @@ def reported(plan: Plan) -> dict[str, Any]:
         "claims": lists["claims"].file("json"),
         "assumptions": lists["assumptions"].file("listed"),
         "certificates": listed,
+        **({"lipschitz": lists["lipschitz"].file("json")} if "lipschitz" in lists else {}),
         "pictures": [job.file("pictures") for job in plan.pictures.values()],
         "jobs": [
             {

@@ -20,6 +20,7 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "attack": {"gpu": 1},
     "autoattack": {"gpu": 1},
     "certify": {"gpu": 1},
+    "lipschitz": {"gpu": 1},
     "pictures": {"gpu": 1, "runtime": 20},
     "tables": {"mem_mb": 1000, "runtime": 10},
 }
@@ -159,6 +160,15 @@ CERTIFY = Stage(
     published=("certificate", "text", "manifest"),
     resume="certify",
 )
+LIPSCHITZ = Stage(
+    name="lipschitz",
+    command="lipschitz",
+    modules=("stages.lipschitz.__main__",),
+    resources="lipschitz",
+    files=_below("lipschitz/{key}/", outcomes="outcomes.parquet", manifest="manifest.json"),
+    published=("outcomes", "manifest"),
+    resume="lipschitz",
+)
 PICTURES = Stage(
     name="pictures",
     command="pictures",
@@ -171,9 +181,10 @@ TABLE = _tables("table", "tables.__main__", csv=".csv", tex=".tex", document="-d
 FIGURE = _tables("figure", "tables.__main__", csv=".csv", png=".png", pdf=".pdf")
 COMPARISONS = _tables("comparisons", "tables.comparisons", csv=".csv")
 CERTIFICATES = _tables("certificates", "tables.certificates", csv=".csv")
+LIPSCHITZ_LIST = _tables("lipschitz_list", "tables.lipschitz", manifest="-manifest.json", csv=".csv", json=".json")
 CLAIMS = _tables("claims", "tables.claims.__main__", manifest="-manifest.json", csv=".csv", json=".json")
 ASSUMPTIONS = _tables("assumptions", "tables.assumptions", listed=".md")
 REPORT = _tables("report", "tables.report.__main__", report=".html")
 
 # Those before the tables, none before one that it reads from.
-STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, PICTURES)
+STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, LIPSCHITZ, PICTURES)

@@ -19,6 +19,7 @@ from workflow.planning.certificates import certificates, certify
 from workflow.planning.claims import claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, Job, Plan, TableJob, told
+from workflow.planning.lipschitz import lipschitz
 from workflow.planning.pictures import pictures
 from workflow.planning.report import report
 from workflow.planning.runs import Planner, code_of
@@ -58,6 +59,8 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
         plan.lists["comparisons"] = _comparisons(experiment, shown)
     if certified:
         plan.lists["certificates"] = certificates(plan, every, certified)
+    if (measured := lipschitz(plan, every)) is not None:
+        plan.lists["lipschitz"] = measured
     plan.lists["claims"] = claims(plan)
     plan.lists["assumptions"] = assumptions(experiment)
     plan.lists["report"] = report(plan)
@@ -128,7 +131,7 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "claims", "claims-manifest", "assumptions", "report"):
+    for name in ("comparisons", "certificates", "lipschitz", "claims", "claims-manifest", "assumptions", "report"):
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
     for name, table in experiment.tables.items():

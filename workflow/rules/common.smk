@@ -102,6 +102,7 @@ READ = {
     FIGURE: ("png", "pdf"),
     COMPARISONS: ("csv",),
     CERTIFICATES: ("csv",),
+    LIPSCHITZ_LIST: ("csv", "json"),
     CLAIMS: ("csv", "json"),
     ASSUMPTIONS: ("listed",),
     REPORT: ("report",),

@@ -4,6 +4,7 @@ localrules:
     figure,
     comparisons,
     certificates,
+    lipschitz_list,
     claims,
     assumptions,
     report,
@@ -85,6 +86,30 @@ rule certificates:
         folder=lambda wildcards: plan.lists["certificates"].folder,
     shell:
         command(CERTIFICATES) + " --settings {params.settings:q} --root . --out {params.folder}"
+        " --manifest {output.manifest}"
+
+
+# Without a checkpoint to measure there is no list of what was measured, and nothing asks for it.
+rule lipschitz_list:
+    input:
+        list(plan.lists["lipschitz"].inputs) if "lipschitz" in plan.lists else [],
+    output:
+        **outputs_of(LIPSCHITZ_LIST, f"{experiment.place}/lipschitz"),
+    log:
+        LIPSCHITZ_LIST.log(f"{experiment.place}/lipschitz"),
+    benchmark:
+        benchmark_of(LIPSCHITZ_LIST, f"{experiment.place}/lipschitz")
+    conda:
+        CONDA
+    threads: resource("threads", LIPSCHITZ_LIST.resources)
+    resources:
+        **resources_of(LIPSCHITZ_LIST.resources),
+    params:
+        settings=lambda wildcards: plan.lists["lipschitz"].settings,
+        code=lambda wildcards: plan.lists["lipschitz"].code,
+        folder=lambda wildcards: plan.lists["lipschitz"].folder,
+    shell:
+        command(LIPSCHITZ_LIST) + " --settings {params.settings:q} --root . --out {params.folder}"
         " --manifest {output.manifest}"
 
 

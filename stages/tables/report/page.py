@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from stages.core.job.progress import log_line
 from stages.tables.paper import read_paper
-from stages.tables.report import cost, verdict
+from stages.tables.report import cost, lipschitz, verdict
 from stages.tables.report.files import Files
 from stages.tables.report.grid import grids
 from stages.tables.report.ladder import ladders
@@ -35,6 +35,7 @@ def document(report: Report, root: Path) -> str:
             compared=verdict.compared(report, tables, paper),
             claims=verdict.claims(root / report.claims if report.claims else None),
             certified=verdict.certified(report.certificates, root),
+            lipschitz=lipschitz.measured(root / report.lipschitz if report.lipschitz else None),
             cannot_show=verdict.cannot_show(report, tables),
             tables=tables,
             runs=list(runs.values()),

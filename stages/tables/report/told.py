@@ -31,6 +31,7 @@ class Report(Section):
     claims: str | None = Field(None, description="claims.json; null: none")
     assumptions: str | None = Field(None, description="assumptions.md; null: none")
     certificates: tuple[Listed, ...] = ()
+    lipschitz: str | None = Field(None, description="lipschitz.json; null: none")
     pictures: tuple[str, ...] = Field((), description="pictures.json of each data set; never in what is published")
     jobs: tuple[Made, ...] = ()
 
@@ -44,7 +45,7 @@ class Report(Section):
     def files(self) -> list[str]:
         """Every file that it reads, each once."""
         read = [path for plan in self.plans for path in plan.files()]
-        read += [path for path in (self.claims, self.assumptions) if path]
+        read += [path for path in (self.claims, self.assumptions, self.lipschitz) if path]
         read += [run.history for plan in self.plans for row in plan.rows for run in row.runs if run.history]
         read += [*self.pictures, *(one.path for one in self.certificates)]
         read += [path for job in self.jobs for path in (job.manifest, job.history) if path]

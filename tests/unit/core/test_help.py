@@ -13,6 +13,7 @@ from stages.core.config.attacks import AttackSettings
 from stages.core.config.certificate import CertificateSettings
 from stages.core.config.data import Data
 from stages.core.config.help import settings_help
+from stages.core.config.lipschitz import LipschitzSettings
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
 from stages.core.config.pictures import PicturesSettings
@@ -20,6 +21,7 @@ from stages.core.config.section import Section
 from stages.core.config.structure import NeighborSearch, StructureSettings
 from stages.core.config.table_plan import Plan
 from stages.tables.certificates import Certificates
+from stages.tables.lipschitz import Measured
 from stages.tables.report.told import Report
 
 STAGES = {
@@ -32,10 +34,12 @@ STAGES = {
     "train": TrainSettings,
     "attack": AttackSettings,
     "attack.certificate": CertificateSettings,
+    "lipschitz": LipschitzSettings,
     "pictures": PicturesSettings,
     "tables": Plan,
     "tables.comparisons": Plan,
     "tables.certificates": Certificates,
+    "tables.lipschitz": Measured,
     "tables.claims": Plan,
     "tables.assumptions": None,
     "tables.report": Report,

@@ -10,12 +10,12 @@ from pathlib import Path
 from workflow.commands.watch.logs import Log, read_log
 from workflow.commands.watch.said import Said, said
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, CERTIFY, INDEX, NEIGHBORS, PRETRAIN, STAGES, TRAIN
+from workflow.planning.stages import ATTACK, CERTIFY, INDEX, LIPSCHITZ, NEIGHBORS, PRETRAIN, STAGES, TRAIN
 
 STATES = ("done", "running", "silent", "stopped", "failed", "missing")
 # A lease is renewed every 10 s, and NFS may show a date a minute late: as stages/core/job/lease.py has it.
 SILENT = 120.0
-LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY)  # what `make estimate` counts; the others take seconds to minutes
+LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)  # what `make estimate` counts; the others take seconds to minutes
 SEED = re.compile(r"/seed\d+")
 
 
