@@ -55,10 +55,11 @@ class Wavy(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         with weights_from(seed):
-            self.layers = nn.Sequential(nn.Linear(2, 24), nn.Tanh(), nn.Linear(24, 3))
+            bent, straight = nn.Linear(2, 24), nn.Linear(24, 3)
         with torch.no_grad():
-            self.layers[0].weight.mul_(6)
-            self.layers[2].weight.mul_(5)
+            bent.weight.mul_(6)
+            straight.weight.mul_(5)
+        self.layers = nn.Sequential(bent, nn.Tanh(), straight)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images.flatten(1))
