@@ -82,7 +82,7 @@ def _sources(plan: Plan) -> list[str]:
 def published_report(plan: Plan) -> dict[str, Any]:
     """What the report of a published folder is told: no pictures, which would be a data set's images."""
     asked: dict[str, Any] = relative(reported(plan))
-    lists = {
+    lists: dict[str, str] = {
         name: f"tables/{Path(asked[name]).name}" for name in ("claims", "assumptions", "lipschitz") if name in asked
     }
     kept = {stage.name for stage in STAGES if "manifest" in stage.published}
