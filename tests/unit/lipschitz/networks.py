@@ -55,11 +55,11 @@ class Wavy(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         with weights_from(seed):
-            first, last = nn.Linear(2, 24), nn.Linear(24, 3)
+            bent, straight = nn.Linear(2, 24), nn.Linear(24, 3)
         with torch.no_grad():
-            first.weight.mul_(6)
-            last.weight.mul_(5)
-        self.layers = nn.Sequential(first, nn.Tanh(), last)
+            bent.weight.mul_(6)
+            straight.weight.mul_(5)
+        self.layers = nn.Sequential(bent, nn.Tanh(), straight)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.layers(images.flatten(1))
