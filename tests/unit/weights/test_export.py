@@ -35,7 +35,7 @@ def network(backbone: str, activation: str = "relu") -> Classifier:
     with torch.no_grad():
         for _ in range(20):
             model.train()(torch.rand(32, 3, 32, 32, generator=seeded(1)))
-        model.head.bias -= model.eval()(to_unit(labelled_images(150, 3, side=32).images)).mean(0)
+        model.head.bias.sub_(model.eval()(to_unit(labelled_images(150, 3, side=32).images)).mean(0))
     return model.eval()
 
 
