@@ -3,6 +3,7 @@
 It reads files alone, so it works beside SLURM jobs on a shared file system and over ssh. On a terminal it refreshes in
 place, and Ctrl-C ends it; elsewhere it prints a line a minute. It ends with status 0 when all is done; where it prints
 lines also with 1, when something has failed and nothing runs any more. Jobs run on whatever becomes of it.
+A job is done once its output is there, also one that edited code or settings would have Snakemake make again.
 """
 
 import argparse
