@@ -1,11 +1,12 @@
 """`python -m workflow.commands.tables`: an experiment's tables from whatever runs exist; a missing one is a dash."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 from stages.core.config.pictures import CHECKPOINT
+from stages.core.errors import ArtifactError
+from stages.core.manifests import read_manifest
 from workflow.commands.cli import experiment_of, run
 from workflow.planning.jobs import Job
 from workflow.planning.pictures import arguments
@@ -33,8 +34,8 @@ def _to_be_shown(job: Job) -> bool:
     if not there.intersection(checkpoints) or not there.issuperset({*job.inputs.values()} - {*checkpoints}):
         return False
     try:
-        missing = json.loads(Path(job.file("manifest")).read_text(encoding="utf-8"))["facts"]["missing"]
-    except (OSError, ValueError, KeyError, TypeError):
+        missing = read_manifest(Path(job.file("manifest")))["facts"]["missing"]
+    except (ArtifactError, KeyError, TypeError):
         return True
     return bool(missing) or not Path(job.file("pictures")).is_file()
 

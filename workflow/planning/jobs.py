@@ -1,13 +1,13 @@
 """What is planned: every job of an experiment, by its kind and its name among its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from stages.core.config.table_plan import Plan as TablePlan
 from workflow.planning.experiment import Experiment
-from workflow.planning.stages import Stage
+from workflow.planning.stages import STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -136,3 +136,19 @@ class Plan:
         """The jobs of a stage that the tables rest on."""
         jobs: Mapping[str, Job] = getattr(self, stage.name)
         return jobs
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before one that it reads from."""
+        for stage in STAGES:
+            yield from self.of(stage).values()
+        yield from self.tables.values()
+        yield from self.lists.values()
+
+    def put(self, job: Job) -> None:
+        """Put a job in the place of the one of its name."""
+        for jobs in (getattr(self, stage.name) for stage in STAGES if stage is job.stage):
+            jobs[job.key] = job
+        for named in (self.tables, self.lists):
+            for name, other in named.items():
+                if (other.stage, other.key) == (job.stage, job.key):
+                    named[name] = job  # type: ignore[assignment]
