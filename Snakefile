@@ -30,7 +30,7 @@ from workflow.planning.stages import (
 from workflow.planning.stages import INDEX, LIPSCHITZ, LIPSCHITZ_LIST, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES
 from workflow.planning.stages import STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
-from workflow.verify.start import after_jobs, before_jobs
+from workflow.verify.start import Found, after_jobs, before_jobs
 
 min_version("9.0")
 
@@ -47,11 +47,11 @@ if workflow.is_main_process:
     for remark in remarks(experiment):
         print(f"config warning: {remark}", file=sys.stderr)
 
-# What a repair asked for (`make verify REPAIR=1`). `--unlock` only makes the folder free to be repaired.
-again = []
+# What is gone, and what a repair asked for (`make verify REPAIR=1`). `--unlock` makes a folder free to be repaired.
+found = Found()
 if workflow.is_main_process and "--unlock" not in sys.argv:
     try:
-        again = before_jobs(plan, workflow.overwrite_configfiles)
+        found = before_jobs(plan, workflow.overwrite_configfiles)
     except StageError as error:
         sys.exit(f"error: {error}")
 
@@ -74,7 +74,7 @@ rule all:
     default_target: True
     input:
         table_files(),
-        again,
+        found.again,
 
 
 onsuccess:

@@ -16,20 +16,8 @@ from stages.core.files import json_text, sha256_file, write_text
 
 SEAL = "sha256_of_the_rest"
 KEYS = frozenset(
-    [
-        "settings",
-        "inputs",
-        "outputs",
-        "code_digests",
-        "seed",
-        "device",
-        "threads",
-        "peak_memory_bytes",
-        "versions",
-        "seconds",
-        "facts",
-    ]
-)
+    ("settings", "inputs", "outputs", "code_digests", "seed", "device", "threads", "peak_memory_bytes", "versions")
+) | frozenset(("seconds", "facts"))
 MARKS = frozenset(("outputs", "code_digests", SEAL))  # any of them makes a JSON object a manifest, if a damaged one
 END = "\n}\n"
 CURE = "`make verify CONFIG=… REPAIR=1` and the next run make it again"

@@ -10,8 +10,9 @@ from stages.core.manifests import read_manifest
 from workflow.commands.cli import experiment_of, run
 from workflow.planning.jobs import Job
 from workflow.planning.pictures import arguments
-from workflow.planning.stages import ASSUMPTIONS
+from workflow.planning.stages import ASSUMPTIONS, FIGURE, REPORT, TABLE
 from workflow.planning.tables import make_plan
+from workflow.verify.files import Files
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,9 +22,11 @@ def main(argv: list[str] | None = None) -> None:
     for job in plan.pictures.values():
         if _to_be_shown(job):
             _run(job, *arguments(job), "--pictures", job.file("pictures"), "--device", experiment.device)
+    files = Files(plan)
     for job in (*plan.tables.values(), *plan.lists.values()):
         root = [] if job.stage is ASSUMPTIONS else ["--root", "."]  # they are made from no file
-        _run(job, *root, "--out", job.folder)
+        gone = ["--gone", *files.gone_behind(job)] if job.stage in (TABLE, FIGURE, REPORT) else []
+        _run(job, *root, "--out", job.folder, *gone)
     print(f"tables: results/tables/{experiment.place}/, all in one page: {plan.lists['report'].file('report')}")
 
 

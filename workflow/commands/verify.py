@@ -1,8 +1,8 @@
 """`python -m workflow.commands.verify`: hold every file of an experiment against the manifest of the job that wrote it.
 
 Damaged: a file's bytes are not those that its job wrote. Missing: its manifest names it, or finished results rest on
-it. Stale: made from another input than the one that is there, by other code or another plan; `snakemake` makes it again,
-or `accept` takes it. The status is 1 if there is any. With --repair the damaged are removed, and the next `snakemake`
+it. Stale: made from another input than the one that is there, by other code or another plan; `snakemake` makes it
+again, or `accept` takes it. The status is 1 if there is any. With --repair the damaged are removed, and the next run
 makes them and the missing again. What was hashed is noted while it lasts, so that an interrupted pass is gone on with.
 """
 

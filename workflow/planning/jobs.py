@@ -146,9 +146,9 @@ class Plan:
 
     def put(self, job: Job) -> None:
         """Put a job in the place of the one of its name."""
-        for jobs in (getattr(self, stage.name) for stage in STAGES if stage is job.stage):
-            jobs[job.key] = job
-        for named in (self.tables, self.lists):
-            for name, other in named.items():
-                if (other.stage, other.key) == (job.stage, job.key):
-                    named[name] = job  # type: ignore[assignment]
+        if job.stage in STAGES:
+            getattr(self, job.stage.name)[job.key] = job
+        elif isinstance(job, TableJob):
+            self.tables[job.plan.table] = job
+        else:
+            self.lists[job.key.rpartition("/")[2]] = job

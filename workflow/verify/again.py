@@ -31,6 +31,11 @@ def noted(files: Files) -> list[str]:
         return []
 
 
+def has_note(files: Files) -> bool:
+    """Whether anything is noted."""
+    return (files.root / record_of(files.plan)).is_file()
+
+
 def note(files: Files, again: Iterable[str]) -> None:
     """Note the files that are to be made again, in the place of those noted before."""
     path, paths = files.root / record_of(files.plan), list(again)
@@ -43,11 +48,16 @@ def note(files: Files, again: Iterable[str]) -> None:
 def leave_finished(files: Files, again: Iterable[str]) -> None:
     """Change the plan so that no job that is done is run for the files that are made again."""
     makers = _makers(files, again)
-    made = {path for job in makers for path in job.outputs().values()}
+    made = made_for(files, again)
     for job in files.jobs:
         reads = not made.isdisjoint(job.inputs.values())
         if reads and files.is_done(job) and not any(job is maker for maker in makers):
             files.plan.put(replace(job, inputs={BEING_MADE: BEING_MADE}))
+
+
+def made_for(files: Files, again: Iterable[str]) -> set[str]:
+    """All that the jobs write which make some files again."""
+    return {path for job in _makers(files, again) for path in job.outputs().values()}
 
 
 def _makers(files: Files, again: Iterable[str]) -> list[Job]:

@@ -1,8 +1,8 @@
 """Files whose dates say that they changed after their manifest was written: compared with it before any job runs.
 
 Snakemake takes a newer input for another and deletes the outputs of the jobs that read it, so a damaged file has to be
-found before. What agrees (a copy, a `touch`) gets the date of its manifest, so that it is read once: that is never newer
-than it was, and the oldest date of its job's outputs, which Snakemake compares with those of the inputs, stays.
+found before. What agrees (a copy, a `touch`) gets the date of its manifest, so that it is read once: that is never
+newer than it was, and the oldest date of its job's outputs, which Snakemake compares with those of the inputs, stays.
 """
 
 import contextlib

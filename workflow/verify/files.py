@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.core.errors import ArtifactError
+from stages.core.manifests import read_manifest
 from workflow.planning.jobs import Job, Plan
 
 
@@ -21,6 +23,7 @@ class Files:
         self.maker: dict[str, Job] = {}
         self.readers: dict[str, list[Job]] = {}
         self.status: dict[str, os.stat_result] = {}
+        self._behind: dict[int, frozenset[str]] = {}
         for job in self.jobs:
             for path in job.stage.files.values():
                 self._look(path.replace("{key}", job.key))
@@ -50,6 +53,26 @@ class Files:
             for path in self.maker
             if path not in self.status and any(self.is_done(job) for job in self.readers.get(path, ()))
         ]
+
+    def gone_behind(self, job: Job) -> list[str]:
+        """The files that are absent although what a job reads was made from them, in one step or several.
+
+        Of a job that lacks what it reads itself the ones that its manifest names: it is not to be run for others.
+        """
+        if any(path in self.maker and path not in self.status for path in job.inputs.values()):
+            try:
+                return list(read_manifest(self.root / job.file("manifest"))["facts"]["gone"])
+            except (ArtifactError, LookupError, TypeError):
+                return []
+        return sorted(self._gone_behind(job))
+
+    def _gone_behind(self, job: Job) -> frozenset[str]:
+        if id(job) not in self._behind:
+            planned = [path for path in job.inputs.values() if path in self.maker and self.maker[path] is not job]
+            gone = frozenset(path for path in planned if path not in self.status)
+            there = (self.maker[path] for path in planned if path in self.status)
+            self._behind[id(job)] = gone.union(*map(self._gone_behind, there))
+        return self._behind[id(job)]
 
 
 def command(configfiles: Sequence[Path], *, repair: bool) -> str:

@@ -1,7 +1,7 @@
 """The hashes of many files: threads read them side by side, and an interrupted pass is gone on with.
 
-What is hashed is noted with size and date; a pass that came to its end forgets it, so that the next one reads every byte
-again and sees what changed without a new date.
+What is hashed is noted with size and date; a pass that came to its end forgets it, so that the next one reads every
+byte again and sees what changed without a new date.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Which files of a plan are damaged, missing or stale: each held against its manifest, each manifest against the plan."""
+"""Which files of a plan are damaged, missing or stale: files held against manifests, manifests against the plan."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,12 +67,12 @@ def judge(files: Files, hashes: Hashes) -> list[Found]:
                 records[planned.manifest] = read_manifest(files.root / planned.manifest)
             except ArtifactError as error:
                 found.append(Found("damaged", planned.manifest, _reason(error, planned.manifest), planned.job))
-    told = {planned.manifest: _outputs(planned, records.get(planned.manifest)) for planned in jobs}
+    told = {path: _outputs(path, record) for path, record in records.items()}
     written = {path: sha for outputs in told.values() for path, sha in outputs.items()}
     actual = hashes(path for path in written if (files.root / path).is_file())
     gone = set(files.gone())
     for planned in jobs:
-        outputs = told[planned.manifest]
+        outputs = told.get(planned.manifest, {})
         found += [
             Found("damaged", path, "differs from its manifest", planned.job)
             for path, sha in outputs.items()
@@ -90,14 +90,21 @@ def stale(planned: PlannedJob, record: Mapping[str, Any], written: Mapping[str, 
 
     A file whose hash is None, and a manifest, which changes when it is accepted, may be any.
     """
-    for entry in record["inputs"].values():
-        path = entry["path"]
-        if written.get(path) not in (None, entry["sha256"]):
-            return f"made from another {path}" if entry["sha256"] else f"made while {path} was missing"
+    if why := other_inputs(record, written):
+        return why
     if not _holds(record["settings"], planned.plan):
         return "its plan has changed"
     if code_digest(planned.job.modules) not in record["code_digests"]:
         return OTHER_CODE
+    return ""
+
+
+def other_inputs(record: Mapping[str, Any], written: Mapping[str, str | None]) -> str:
+    """Why a job's inputs are not those that are there, by the manifests of the jobs that write them; '' if they are."""
+    for entry in record["inputs"].values():
+        path = entry["path"]
+        if written.get(path) not in (None, entry["sha256"]):
+            return f"made from another {path}" if entry["sha256"] else f"made while {path} was missing"
     return ""
 
 
@@ -116,11 +123,27 @@ def _missing(
             yield path, "its outputs are there"
 
 
-def _outputs(planned: PlannedJob, record: Mapping[str, Any] | None) -> dict[str, str]:
+def made_from_others(files: Files) -> list[str]:
+    """The jobs that are done and were made from other files than those that are there, by manifests alone."""
+    records = {
+        planned: record for planned in planned_jobs(files.plan) if (record := _record(files, planned)) is not None
+    }
+    written = {
+        path: sha for planned, record in records.items() for path, sha in _outputs(planned.manifest, record).items()
+    }
+    return [planned.name for planned, record in records.items() if other_inputs(record, written)]
+
+
+def _record(files: Files, planned: PlannedJob) -> dict[str, Any] | None:
+    try:
+        return read_manifest(files.root / planned.manifest)
+    except ArtifactError:
+        return None
+
+
+def _outputs(manifest: str, record: Mapping[str, Any]) -> dict[str, str]:
     """The hash of each output by its path: beside the manifest, wherever that was moved to."""
-    if record is None:
-        return {}
-    folder, outputs = PurePosixPath(planned.manifest).parent, record["outputs"].values()
+    folder, outputs = PurePosixPath(manifest).parent, record["outputs"].values()
     return {str(folder / PurePosixPath(output["path"]).name): output["sha256"] for output in outputs}
 
 
