@@ -1,8 +1,9 @@
 """Files whose dates say that they changed after their manifest was written: compared with it before any job runs.
 
 Snakemake takes a newer input for another and deletes the outputs of the jobs that read it, so a damaged file has to be
-found before. What agrees (a copy, a `touch`) gets the date of its manifest, so that it is read once: that is never
-newer than it was, and the oldest date of its job's outputs, which Snakemake compares with those of the inputs, stays.
+found before. What agrees (a copy, a `touch`) gets the date of its manifest, so that it is read once: that is the
+oldest date of its job's outputs, which Snakemake compares with those of the inputs, and it stays. Only where Snakemake
+is not told of the manifest, that one gets the date of the output.
 """
 
 import contextlib
@@ -51,11 +52,11 @@ def _differing(files: Files, job: Job) -> list[str]:
     written = files.status[path].st_mtime_ns
     newer = [output for output, date in outputs.items() if date > written and Path(output).name in told]
     found = [output for output in newer if sha256_file(files.root / output) != told[Path(output).name]]
-    if not found:
+    if not found and newer and "manifest" in job.outputs():
         for output in newer:
             _set_date(files.root / output, written)
-        if not newer:
-            _set_date(files.root / path, max(outputs.values()))
+    elif not found:
+        _set_date(files.root / path, max(outputs.values()))
     return found
 
 

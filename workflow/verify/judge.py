@@ -119,8 +119,8 @@ def _missing(
             yield path, "its manifest names it"
         elif path in gone:
             yield path, "finished results rest on it"
-        elif path == planned.manifest and files.is_done(planned.job):
-            yield path, "its outputs are there"
+        elif path == planned.manifest and any(map(files.is_there, declared)):
+            yield path, "what it tells of is there"
 
 
 def made_from_others(files: Files) -> list[str]:
