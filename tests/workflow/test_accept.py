@@ -71,7 +71,7 @@ def test_results_that_were_copied_without_snakemakes_records_and_with_dates_a_da
 def test_a_copy_that_differs_from_its_manifest_is_not_accepted(project: Project) -> None:
     shutil.rmtree(project.root / ".snakemake")
     model = project.only("train/digits/trades-*/seed0/model.safetensors")
-    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    model.write_bytes(model.read_bytes()[:-1] + b"?!")
     done = project.command("python", "-m", "workflow.commands.accept", *project.configfiles())
     assert done.returncode == 1
     assert "model.safetensors: differs from its manifest; `make verify CONFIG=tiny.yaml REPAIR=1`" in done.stdout
