@@ -216,6 +216,14 @@ def test_a_table_that_lacks_what_it_reads_keeps_its_note_so_that_no_note_runs_it
     assert Files(plan).gone_behind(job) == gone
 
 
+def test_a_note_of_what_is_gone_that_stands_when_it_is_there_is_stale(plan: Plan) -> None:
+    path, gone = Path(table(plan).file("manifest")), first(plan.structure).file("structure")
+    write_manifest(path, {**read_manifest(path), "facts": {"gone": [gone]}})
+    assert listed(plan) == {"table table1": "stale"}
+    Path(gone).unlink()
+    assert listed(plan) == {gone: "missing"}
+
+
 def test_what_is_made_again_is_forgotten_once_it_is_there(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     job, other = first(plan.structure), first(plan.embed)
     paths = [job.file("structure"), other.file("embeddings")]

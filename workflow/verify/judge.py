@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from stages.core.code import code_digest
-from stages.core.errors import ArtifactError
+from stages.core.errors import ArtifactError, StageError
 from stages.core.files import unpacked_json
 from stages.core.manifests import read_manifest
 from workflow.planning.jobs import Job, Plan
@@ -81,7 +81,7 @@ def judge(files: Files, hashes: Hashes) -> list[Found]:
         ]
         found += [Found("missing", path, why, planned.job) for path, why in _missing(files, planned, outputs, gone)]
         record = records.get(planned.manifest)
-        if record is not None and (why := stale(planned, record, written)):
+        if record is not None and (why := stale(planned, record, written) or _told_of_gone(files, planned, record)):
             found.append(Found("stale", planned.name, why, planned.job))
     return found
 
@@ -98,6 +98,16 @@ def stale(planned: PlannedJob, record: Mapping[str, Any], written: Mapping[str, 
     if code_digest(planned.job.modules) not in record["code_digests"]:
         return OTHER_CODE
     return ""
+
+
+def _told_of_gone(files: Files, planned: PlannedJob, record: Mapping[str, Any]) -> str:
+    """Whether a table's note still names files that are there again: `make tables` writes one without Snakemake."""
+    gone = record.get("facts", {}).get("gone")
+    return (
+        "its note names files that are there; `make tables` writes it anew"
+        if gone and not files.gone_behind(planned.job)
+        else ""
+    )
 
 
 def is_current(files: Files, job: Job) -> bool:
@@ -196,5 +206,8 @@ def repair(files: Files, found: Iterable[Found]) -> tuple[list[str], list[str]]:
         removed += [path for path in dict.fromkeys((one.what, lead)) if one.kind == "damaged" or path != one.what]
     gone = [path for path in dict.fromkeys(removed) if (files.root / path).is_file()]
     for path in gone:
-        (files.root / path).unlink()
+        try:
+            (files.root / path).unlink()
+        except OSError as error:
+            raise StageError(f"{path}: cannot be removed ({error.strerror}); repair as its owner") from error
     return gone, list(dict.fromkeys(again))
