@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ LATER = WRITTEN_AT + 86_400
 def plan(plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """The tiny experiment, all of it written, in the working directory."""
     planned = plan_of()
-    (tmp_path / "work").mkdir()
+    (tmp_path / "work/.snakemake/metadata").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     write_all(planned, Path())
     return planned
@@ -199,11 +200,25 @@ def test_a_file_that_is_gone_is_told_of_and_named_by_the_tables_on_it_until_it_i
     assert found.again == []
     assert found.gone["table1"] == found.gone["report"] == [path]
     assert capsys.readouterr().err == (
-        f"warning: {path}, which finished results rest on, is gone; `make verify CONFIG=tiny.yaml` lists them\n"
+        f"warning: {path} is gone, and finished results rest on that; `make verify CONFIG=tiny.yaml` lists what is\n"
     )
     again.note(Files(plan), [path])
     found = before_jobs(plan, [])
     assert (found.again, found.gone["table1"]) == ([path], [])
+    assert capsys.readouterr().err == ""
+
+
+def test_results_without_snakemakes_records_are_told_how_to_be_taken(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".snakemake/metadata").rmdir()
+    before_jobs(plan, [Path("tiny.yaml")])
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "results are here without Snakemake's records" in told
+    assert "`make accept CONFIG=tiny.yaml`" in told
+    shutil.rmtree("results")
+    before_jobs(plan, [])
     assert capsys.readouterr().err == ""
 
 
