@@ -31,7 +31,7 @@ LATER = WRITTEN_AT + 86_400
 def plan(plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """The tiny experiment, all of it written, in the working directory."""
     planned = plan_of()
-    (tmp_path / "work/.snakemake/metadata").mkdir(parents=True)
+    (tmp_path / "work/.snakemake/metadata/record").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
     write_all(planned, Path())
     return planned
@@ -211,7 +211,7 @@ def test_a_file_that_is_gone_is_told_of_and_named_by_the_tables_on_it_until_it_i
 def test_results_without_snakemakes_records_are_told_how_to_be_taken(
     plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path(".snakemake/metadata").rmdir()
+    Path(".snakemake/metadata/record").rmdir()
     before_jobs(plan, [Path("tiny.yaml")])
     told = capsys.readouterr().err
     assert told.count("\n") == 1

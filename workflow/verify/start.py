@@ -40,7 +40,7 @@ def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
     if gone := [path for path in files.gone() if path not in made]:
         are = f" and {len(gone) - 1} more are gone" if gone[1:] else " is gone"
         _warn(f"{gone[0]}{are}, and finished results rest on that; `{command(configfiles)}` lists what is")
-    if not RECORDS.is_dir() and any(map(files.is_done, files.jobs)):
+    if not any(RECORDS.glob("*")) and any(map(files.is_done, files.jobs)):
         _warn(
             f"results are here without Snakemake's records of them ({RECORDS}), so it may make them again;"
             f" `{command(configfiles, 'accept')}` takes what is whole"
