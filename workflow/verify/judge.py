@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from stages.core.code import code_digest
-from stages.core.errors import ArtifactError, StageError
+from stages.core.errors import ArtifactError
 from stages.core.files import unpacked_json
 from stages.core.manifests import read_manifest
 from workflow.planning.jobs import Job, Plan
@@ -185,29 +185,3 @@ def _holds(recorded: Any, planned: Any) -> bool:
 
 def _reason(error: ArtifactError, path: str) -> str:
     return str(error).partition(f"{path}: ")[2].partition(";")[0]
-
-
-def repair(files: Files, found: Iterable[Found]) -> tuple[list[str], list[str]]:
-    """Remove what is damaged; (what was removed, what is to be made again, both by path).
-
-    Of a file that Snakemake is not told of, one that it is told of goes too: else it would not make the job again.
-    """
-    removed: list[str] = []
-    again: list[str] = []
-    for one in found:
-        if one.kind == "stale":
-            continue
-        declared = list(one.job.outputs().values())
-        if one.what in declared:
-            lead = one.what
-        else:
-            lead = one.job.file("manifest") if one.job.file("manifest") in declared else declared[0]
-        again.append(lead)
-        removed += [path for path in dict.fromkeys((one.what, lead)) if one.kind == "damaged" or path != one.what]
-    gone = [path for path in dict.fromkeys(removed) if (files.root / path).is_file()]
-    for path in gone:
-        try:
-            (files.root / path).unlink()
-        except OSError as error:
-            raise StageError(f"{path}: cannot be removed ({error.strerror}); repair as its owner") from error
-    return gone, list(dict.fromkeys(again))
