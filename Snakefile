@@ -11,6 +11,7 @@ sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
 from stages.core.errors import ConfigError
+from stages.core.files import packed_json
 from workflow.launch.devices import gpu_slots
 from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
@@ -30,6 +31,7 @@ from workflow.planning.stages import (
 from workflow.planning.stages import INDEX, LIPSCHITZ, LIPSCHITZ_LIST, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES
 from workflow.planning.stages import STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
+from workflow.preflight.look import preflight, refuse_to_start
 
 min_version("9.0")
 
@@ -45,6 +47,13 @@ except ConfigError as error:
 if workflow.is_main_process:
     for remark in remarks(experiment):
         print(f"config warning: {remark}", file=sys.stderr)
+    for fault in preflight(plan):
+        print(f"preflight: {fault}", file=sys.stderr)
+
+
+# Which jobs a run means to start is known here, and what stands in their way ends it; a dry run has said it above.
+onstart:
+    refuse_to_start(plan, workflow)
 
 
 include: "workflow/rules/common.smk"

@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import Iterator
 
-from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
+from stages.core.config.known import check_kept, known, wide_steps
 from stages.core.config.messages import located
 from stages.core.config.method import Method
+from stages.core.config.needs import Attacked, Needs, paddings
 from stages.core.config.plugins import declares, nearest
 from stages.core.config.plugins import known as known_plugins
 from stages.core.errors import ConfigError
@@ -32,8 +33,9 @@ def check(experiment: Experiment) -> None:
                     raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
         for used in table.datasets:
             for name in table.attacks:
-                with _faults_at(f"attacks.{name} on {used}"):
-                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+                have = known(experiment.datasets[used].data)
+                for line in Attacked.of(experiment.attacks[name]).unmet(have):
+                    raise ConfigError(located(f"attacks.{name} on {used}", line))
     shown = [name for table in experiment.tables.values() for name in table.names()]
     for key, asked in (("certify", experiment.certify), ("lipschitz.methods", experiment.lipschitz.methods)):
         for name in asked if asked != "all" else ():
@@ -58,9 +60,15 @@ def check(experiment: Experiment) -> None:
 def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
     """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
     with _faults_at(f"datasets.{key}"):
-        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
-        for recipe, augment in dataset.recipe_augments.items():
-            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
+        check_kept(dataset.data)
+    needs = Needs(
+        dataset=key,
+        paddings=paddings(dataset.augment, dataset.recipe_augments),
+        moco_batch=dataset.features.moco.batch_size if dataset.features.source == "moco" else None,
+        depth=dataset.neighbors.depth,
+    )
+    for line in needs.unmet(known(dataset.data)):
+        raise ConfigError(line)
     for where, names in (
         ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
         ("recipe_augments", [*dataset.recipe_augments]),
@@ -94,7 +102,7 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             " hold_out, or name a recipe with `selection: best_robust`"
         )
     with _faults_at(f"datasets.{dataset}"):
-        check_training(section.data, name, method, recipe)
+        method.check_recipe(recipe)
 
 
 def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:

@@ -23,6 +23,7 @@ from workflow.planning.lipschitz import lipschitz
 from workflow.planning.pictures import pictures
 from workflow.planning.report import report
 from workflow.planning.runs import Planner, code_of
+from workflow.planning.sizes import refuse_what_cannot_be
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
 PAPER = ROOT / "stages/tables/paper.csv"
@@ -49,6 +50,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 wanted.setdefault(trained.key, {}).update({ids[key]: attacks[key] for key in table.attacks})
     jobs = planner.attack_all(wanted)
     plan = planner.plan
+    refuse_what_cannot_be(plan, root)
     every = [planned for planned_rows in rows.values() for planned in planned_rows]
     certified = certify(plan, every)
     for name, table in experiment.tables.items():
