@@ -55,9 +55,11 @@ def decode(data: DataSet, settings: Data, needs: Needs | None = None) -> dict[st
 
 
 def require(needs: Needs | None, have: Known) -> None:
-    """ConfigError where a plan asks of the data set what it does not have, a line for each key."""
+    """ConfigError where a plan asks of the data set what it does not have; each fault is a line of the log."""
     if needs is not None and (unmet := needs.unmet(have)):
-        raise ConfigError("\n".join(unmet))
+        for line in unmet[:-1]:
+            log_line(f"error: {line}")
+        raise ConfigError(unmet[-1])
 
 
 def image_set_facts(images: ImageSet, noted: Counter[str]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def check(experiment: Experiment) -> None:
                 have = known(experiment.datasets[used].data)
                 for line in Attacked.of(experiment.attacks[name]).unmet(have):
                     raise ConfigError(located(f"attacks.{name} on {used}", line))
+    _check_number(experiment)
     shown = [name for table in experiment.tables.values() for name in table.names()]
     for key, asked in (("certify", experiment.certify), ("lipschitz.methods", experiment.lipschitz.methods)):
         for name in asked if asked != "all" else ():
@@ -55,6 +56,19 @@ def check(experiment: Experiment) -> None:
                 words = [*PRESETS, *experiment.methods]
                 raise ConfigError(f"datasets.{key}.methods: '{name}' is not known {nearest(name, words)}")
         _check_dataset(experiment, key, dataset)
+
+
+def _check_number(experiment: Experiment) -> None:
+    """ConfigError for more runs than can be planned in seconds."""
+    runs = sum(
+        len(table.datasets) * len(table.choices()) * len(experiment.seeds if table.seeds is None else table.seeds)
+        for table in experiment.tables.values()
+    )
+    if runs > experiment.most_runs:
+        raise ConfigError(
+            f"seeds: {len(experiment.seeds)} of them make {runs} rows times seeds, more than most_runs allows,"
+            f" {experiment.most_runs}; name fewer seeds or rows, or raise most_runs"
+        )
 
 
 def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:

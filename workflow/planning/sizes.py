@@ -23,7 +23,7 @@ def dataset_of(data: Job) -> str:
 
 
 def refuse_what_cannot_be(plan: Plan, root: Path) -> None:
-    """ConfigError, a line for each key, where jobs ask of a data set what it does not have."""
+    """ConfigError where jobs ask of a data set what it does not have: the first such line, and how many there are."""
     lines = [line for key, needs in plan.needs.items() for line in needs.unmet(sizes(plan, plan.data[key], root))]
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(lines[0] + (f" ({len(lines) - 1} more like it)" if len(lines) > 1 else ""))

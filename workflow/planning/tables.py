@@ -1,5 +1,6 @@
 """What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,7 +145,7 @@ def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]
             (f"{where}.attacks: column", [_label(experiment, attack) for attack in table.attacks]),
             seeds,
         ):
-            if twice := [value for index, value in enumerate(values) if value in values[:index]]:
+            if twice := [value for value, times in Counter(values).items() if times > 1]:
                 raise ConfigError(f"{key} '{twice[0]}' stands twice; name it once, or give each its own title or label")
 
 
