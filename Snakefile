@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 # Jobs run in the working directory, which `--directory` may put elsewhere; they find the code by this.
@@ -13,8 +14,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.en
 from stages.core.errors import ConfigError
 from stages.core.files import packed_json
 from workflow.launch.devices import gpu_slots
+from workflow.launch.exhausted import TIMES, Exhausted
 from workflow.planning.checks import remarks
+from workflow.planning.experiment import Resources
 from workflow.planning.load import load_experiment
+from workflow.planning.peaks import enough, peaks
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
 from workflow.planning.stages import (
@@ -54,6 +58,8 @@ if workflow.is_main_process:
 # Which jobs a run means to start is known here, and what stands in their way ends it; a dry run has said it above.
 onstart:
     refuse_to_start(plan, workflow)
+    classes = {path: job.resources for path, job in plan.makers().items()}
+    logger.addHandler(Exhausted(workflow, classes, PEAKS))
 
 
 include: "workflow/rules/common.smk"

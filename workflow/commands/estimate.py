@@ -125,6 +125,7 @@ class Estimator:
         try:
             record = json.loads((self.root / job.file("manifest")).read_text(encoding="utf-8"))
             found.took, found.thought = float(record["seconds"]), seconds
+            found.memory = max(found.memory, *record["peak_memory_bytes"].values())
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return found

@@ -13,7 +13,7 @@ from stages.core.errors import ConfigError
 from workflow.planning.experiment import Dataset, Experiment
 from workflow.planning.outside import check_checkpoints
 from workflow.planning.presets import PRESETS
-from workflow.planning.stages import RESOURCES
+from workflow.planning.stages import LEAST_MEMORY, LEAST_WITHOUT_TORCH, RESOURCES
 
 
 def check(experiment: Experiment) -> None:
@@ -47,9 +47,15 @@ def check(experiment: Experiment) -> None:
     check_checkpoints(
         experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
     )
-    for key in experiment.resources:
+    for key, asked in experiment.resources.items():
         if key not in RESOURCES:
             raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
+        least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
+        if asked.mem_mb < least:
+            raise ConfigError(
+                f"resources.{key}.mem_mb: {asked.mem_mb} is less than the {least} MB that its process holds before it"
+                " reads anything; write 2000 or more, or leave it out"
+            )
     for key, dataset in experiment.datasets.items():
         for name in dataset.methods:
             if name not in PRESETS and name not in experiment.methods:

@@ -23,8 +23,8 @@ from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRET
 FLOAT, LONG = 4, 8  # bytes of a number
 OUTCOME = 32  # bytes of an image's outcome under an attack
 SMALL = 100_000  # bytes of what is not estimated: manifests, histories, certificates, pictures
-# A ResNet-18 with w channels in its first stage has 2,724 w^2 weights in its convolutions, and some 300 w beside them.
-CONVOLUTIONS, BESIDE = 2724, 300
+# A ResNet-18 with w channels in its first stage has 2,724 w^2 weights in its convolutions, and some 480 w beside them.
+CONVOLUTIONS, BESIDE = 2724, 480
 OFFICIAL = {"head": 128, "backbone": 2048}  # dimensions of the embedding by MoCo's authors' ResNet-50
 # Until it is done a training saves weights, momentum and best weights, MoCo two encoders and momentum; a new state lies
 # beside the old one for a moment.

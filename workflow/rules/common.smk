@@ -4,6 +4,11 @@ NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
 ASKED = {name: experiment.stage_resources(name) for name in RESOURCES}
 GROWING = ("mem_mb", "runtime")
+# What finished jobs took raises what others like them ask for, where the experiment says nothing of it itself.
+PEAKS = peaks(plan) if workflow.is_main_process else {}
+for name, peak in PEAKS.items():
+    if "mem_mb" not in experiment.resources.get(name, Resources()).model_fields_set:
+        ASKED[name] = ASKED[name].model_copy(update={"mem_mb": enough(ASKED[name].mem_mb, peak)})
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
 
@@ -60,12 +65,12 @@ def benchmark_of(stage, key):
 def resource(what, asks):
     """A resource of a class, or of the class that `asks` finds for wildcards. A change reruns nothing.
 
-    Memory and time grow with the attempt, up to threefold.
+    Memory and time grow with the attempt, up to threefold (workflow/launch/exhausted.py says what then).
     """
 
     def amount(wildcards, attempt=1):
         asked = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
-        return asked * min(attempt, 3) if what in GROWING else asked
+        return asked * min(attempt, TIMES) if what in GROWING else asked
 
     return amount if callable(asks) or what in GROWING else getattr(ASKED[asks], what)
 
