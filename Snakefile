@@ -16,9 +16,8 @@ from stages.core.files import packed_json
 from workflow.launch.devices import gpu_slots
 from workflow.launch.exhausted import TIMES, Exhausted
 from workflow.planning.checks import remarks
-from workflow.planning.experiment import Resources
 from workflow.planning.load import load_experiment
-from workflow.planning.peaks import enough, peaks
+from workflow.planning.peaks import asked, peaks
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
 from workflow.planning.stages import (

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from workflow.planning.experiment import Experiment, Resources
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import STAGES
 
@@ -34,6 +35,12 @@ def peak_of(job: Job, root: Path) -> int | None:
         return None
 
 
-def enough(asked: int, peak: int | None) -> int:
-    """Megabytes to ask for: `asked`, or what a finished job took with room to spare, whichever is more."""
-    return asked if peak is None else max(asked, round(SPARE * peak) + SNAKEMAKE)
+def asked(experiment: Experiment, name: str, peak: int | None) -> Resources:
+    """What a class of jobs asks for: as the experiment says, else by default, but what a finished one took with room.
+
+    peak: in megabytes; None where none is finished.
+    """
+    resources = experiment.stage_resources(name)
+    if peak is None or (name in experiment.resources and "mem_mb" in experiment.resources[name].model_fields_set):
+        return resources
+    return resources.model_copy(update={"mem_mb": max(resources.mem_mb, round(SPARE * peak) + SNAKEMAKE)})

@@ -2,13 +2,9 @@
 # workflow/planning/stages.py, their jobs planned in workflow/planning/runs.py and tables.py.
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
-ASKED = {name: experiment.stage_resources(name) for name in RESOURCES}
-GROWING = ("mem_mb", "runtime")
-# What finished jobs took raises what others like them ask for, where the experiment says nothing of it itself.
 PEAKS = peaks(plan) if workflow.is_main_process else {}
-for name, peak in PEAKS.items():
-    if "mem_mb" not in experiment.resources.get(name, Resources()).model_fields_set:
-        ASKED[name] = ASKED[name].model_copy(update={"mem_mb": enough(ASKED[name].mem_mb, peak)})
+ASKED = {name: asked(experiment, name, PEAKS.get(name)) for name in RESOURCES}
+GROWING = ("mem_mb", "runtime")
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
 
@@ -69,8 +65,8 @@ def resource(what, asks):
     """
 
     def amount(wildcards, attempt=1):
-        asked = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
-        return asked * min(attempt, TIMES) if what in GROWING else asked
+        least = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
+        return least * min(attempt, TIMES) if what in GROWING else least
 
     return amount if callable(asks) or what in GROWING else getattr(ASKED[asks], what)
 
