@@ -58,7 +58,7 @@ def require(needs: Needs | None, have: Known) -> None:
     """ConfigError where a plan asks of the data set what it does not have; each fault is a line of the log."""
     if needs is not None and (unmet := needs.unmet(have)):
         for line in unmet[:-1]:
-            log_line(f"error: {line}")
+            log_line(line)
         raise ConfigError(unmet[-1])
 
 
