@@ -34,7 +34,7 @@ def overlay_with(memory: int) -> str:
 
 
 def needed(done: Project) -> int:
-    """Megabytes that a job needs on this machine: the most that one took without SLURM, and the Snakemakes around it."""
+    """Megabytes that a job needs here: the most that one took without SLURM, and the Snakemakes around it."""
     paths = [
         path
         for stage in ("data", "features", "neighbors", "train", "attack")

@@ -36,10 +36,13 @@ class Exhausted(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Give a job up that was killed for memory and will not get more; anything else is none of ours."""
-        if str(getattr(record, "event", "")) == "job_error":
-            job = next((job for job in self.workflow.dag.jobs if self.workflow.dag.jobid(job) == record.jobid), None)
-            if job is not None:
-                self._look(job, [*record.log], str(record.aux.get("external_jobid", "")))
+        if str(getattr(record, "event", "")) != "job_error":
+            return
+        # Should parts of Snakemake have other names one day, jobs are repeated as before.
+        with contextlib.suppress(AttributeError, LookupError, TypeError):
+            told: dict[str, Any] = vars(record)
+            for job in [job for job in self.workflow.dag.jobs if self.workflow.dag.jobid(job) == told["jobid"]]:
+                self._look(job, [*told["log"]], str(told["aux"].get("external_jobid", "")))
 
     def _look(self, job: Any, logs: list[str], slurm_job: str) -> None:
         repeated = self.workflow.dag.get_job_group(job) or job
