@@ -17,11 +17,11 @@ from typing import Any
 TIMES = 3  # what is asked at first grows with the attempt up to so many times
 LAST_BYTES = 2**16
 SECONDS_FOR_AN_ANSWER = 20
-# slurmstepd: error: Detected 1 oom_kill event in …; srun: error: … Out Of Memory; … exceeded memory limit (900 > 450)
+# slurmstepd: error: Detected 1 oom_kill event in …; srun: error: … Out Of Memory; slurmstepd-n1: error: StepId=1.0
+# exceeded memory limit (…)
 KILLED = re.compile(
     r"^(?:slurmstepd|slurmd|srun)\b.*(?:oom.?kill|out.of.memory|exceeded.*memory limit)", re.IGNORECASE | re.MULTILINE
 )
-NEEDED = re.compile(r"memory limit \((\d+) > \d+\)")
 
 
 class Exhausted(logging.Handler):
@@ -51,37 +51,36 @@ class Exhausted(logging.Handler):
         repeated.attempt = attempt + 1
         more = job.resources.get("mem_mb") != asked
         repeated.attempt = attempt
-        if more or attempt > repeated.restart_times or not (told := told_killed(logs, slurm_job)):
+        if more or attempt > repeated.restart_times or not told_killed(logs, slurm_job):
             return
-        line = self._line(job, asked, told)
+        line = self._line(job, asked)
         for log in job.log:
             with contextlib.suppress(OSError), Path(str(log)).open("a", encoding="utf-8") as stream:
                 stream.write(f"error: {line}\n")
         print(f"{job.rule.name} {job.wildcards}: {line}", file=sys.stderr)
         repeated.attempt = repeated.restart_times + 1
 
-    def _line(self, job: Any, asked: Any, told: str) -> str:
+    def _line(self, job: Any, asked: Any) -> str:
         resources = self.classes.get(next(map(str, job.output)), job.rule.name)
-        needed = NEEDED.search(told)
-        known = f", and took {needed[1]} before that" if needed else ""
-        if resources in self.peaks:
-            known += f"; a finished one took {self.peaks[resources]}"
+        needed = f" (a finished one took {self.peaks[resources]})" if resources in self.peaks else ""
         return (
-            f"killed for memory with {asked} MB, the most it asks for{known}; it is not tried again: raise"
+            f"killed for memory with {asked} MB, the most it asks for{needed}; it is not tried again: raise"
             f" resources.{resources}.mem_mb"
         )
 
 
-def told_killed(logs: Iterable[str], slurm_job: str) -> str:
-    """What SLURM says of a job that it, or the kernel, killed for memory; empty for another end."""
+def told_killed(logs: Iterable[str], slurm_job: str) -> bool:
+    """Whether SLURM says that it, or the kernel, killed a job for memory."""
     for log in logs:
         with contextlib.suppress(OSError), Path(log).open("rb") as stream:
             stream.seek(max(0, Path(log).stat().st_size - LAST_BYTES))
-            if found := KILLED.search(stream.read().decode("utf-8", "replace")):
-                return found.string[found.start() :].partition("\n")[0]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        words = ["scontrol", "-o", "show", "job", slurm_job] if slurm_job else ["true"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS_FOR_AN_ANSWER, check=True)
-        if "JobState=OUT_OF_MEMORY" in done.stdout:
-            return "OUT_OF_MEMORY"
-    return ""
+            if KILLED.search(stream.read().decode("utf-8", "replace")):
+                return True
+    if not slurm_job:
+        return False
+    asked = ["scontrol", "-o", "show", "job", slurm_job]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, timeout=SECONDS_FOR_AN_ANSWER, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "JobState=OUT_OF_MEMORY" in said
