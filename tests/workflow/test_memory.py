@@ -79,12 +79,17 @@ def test_of_thousands_of_jobs_few_manifests_are_read(plan_of: PlanOf, tmp_path: 
     plan = plan_of(f"seeds: {list(range(300))}")
     for job in plan.train.values():
         finish(tmp_path, job, 10)
-    read = []
-    monkeypatched = Path.read_text
+    read: list[str] = []
+    as_it_is = Path.read_text
+
+    def counted(path: Path, encoding: str) -> str:
+        read.append(str(path))
+        return as_it_is(path, encoding)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_text", lambda path, **how: read.append(path) or monkeypatched(path, **how))
+        patch.setattr(Path, "read_text", counted)
         assert peaks(plan, tmp_path)["train"] == 10
-    assert len([path for path in read if "/train/" in str(path)]) <= 50
+    assert 25 <= len([path for path in read if "/train/" in path]) <= 50
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"peak_memory_bytes": {"host": null}}'])

@@ -47,13 +47,13 @@ def check(experiment: Experiment) -> None:
     check_checkpoints(
         experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
     )
-    for key, asked in experiment.resources.items():
+    for key, resources in experiment.resources.items():
         if key not in RESOURCES:
             raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
         least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
-        if asked.mem_mb < least:
+        if resources.mem_mb < least:
             raise ConfigError(
-                f"resources.{key}.mem_mb: {asked.mem_mb} is less than the {least} MB that its process holds before it"
+                f"resources.{key}.mem_mb: {resources.mem_mb} is less than the {least} MB that its process holds before it"
                 " reads anything; write 2000 or more, or leave it out"
             )
     for key, dataset in experiment.datasets.items():
