@@ -53,8 +53,8 @@ def check(experiment: Experiment) -> None:
         least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
         if resources.mem_mb < least:
             raise ConfigError(
-                f"resources.{key}.mem_mb: {resources.mem_mb} is less than the {least} MB that its process holds before it"
-                " reads anything; write 2000 or more, or leave it out"
+                f"resources.{key}.mem_mb: {resources.mem_mb} is less than the {least} MB that its process holds idle;"
+                " write 2000 or more, or leave it out"
             )
     for key, dataset in experiment.datasets.items():
         for name in dataset.methods:
