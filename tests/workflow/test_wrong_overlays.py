@@ -1,7 +1,6 @@
 """Wrong overlays, as people write them: each is one line with key, value and cure, before any job starts."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -266,25 +265,6 @@ def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Pa
     counted = {"images": 200, "shape": [3, 48, 48], "class_counts": [100, 100]}
     manifest.write_text(json.dumps({"facts": {"train": counted, "test": counted}}))
     assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)
-
-
-def test_a_hundred_thousand_seeds_are_refused_in_seconds_and_as_many_as_a_config_allows_are_not() -> None:
-    begun = time.process_time()
-    with pytest.raises(ConfigError) as caught:
-        load_experiment([TINY], ROOT / "config.yaml", {"seeds": list(range(100_000))})
-    assert str(caught.value) == (
-        "seeds: 100000 of them make 400000 rows times seeds, more than most_runs allows, 10000; name fewer seeds or"
-        " rows, or raise most_runs"
-    )
-    assert time.process_time() - begun < 5
-    for most, seeds in ((10_000, 2500), (4, 1)):
-        load_experiment([TINY], ROOT / "config.yaml", {"seeds": list(range(seeds)), "most_runs": most})
-        with pytest.raises(ConfigError, match="more than most_runs allows"):
-            load_experiment([TINY], ROOT / "config.yaml", {"seeds": list(range(seeds + 1)), "most_runs": most})
-
-
-def test_how_many_runs_are_allowed_is_no_part_of_an_experiments_name() -> None:
-    assert load_experiment([TINY], ROOT / "config.yaml", {"most_runs": 4}).place == "tiny"
 
 
 def test_a_step_across_the_ball_is_said_and_planned(tmp_path: Path) -> None:
