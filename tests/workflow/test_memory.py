@@ -102,16 +102,25 @@ def test_a_manifest_that_does_not_tell_is_passed_over(content: str, plan_of: Pla
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize(
+    ("last_words", "more", "memory", "attempts"),
+    [
+        (KILLED, [], 1800, TIMES),
+        (KILLED, ["--set-resources", "data:mem_mb=700"], 700, 1),
+        ("error: it failed", [], 0, 4),
+    ],
+    ids=["grown", "fixed", "another-failure"],
+)
 def test_a_job_killed_at_the_most_it_asks_for_is_given_up_and_any_other_failure_is_tried_again(
-    fresh: Project, killed: bool
+    fresh: Project, last_words: str, more: list[str], memory: int, attempts: int
 ) -> None:
-    last_words = KILLED if killed else "error: it failed"
     fresh.append("stages/data/catalog.py", f"\nprint({last_words!r}, flush=True)\nraise SystemExit(1)\n")
-    done = fresh.snakemake("--retries", "5", "--until", "data", overlay="resources: {data: {mem_mb: 600}}")
+    overlay = "resources: {data: {mem_mb: 600}}"
+    done = fresh.snakemake("--retries", "3", "--until", "data", *more, overlay=overlay)
     assert done.returncode == 1
     logs = sorted((fresh.root / "logs/data").glob("*.[0-9].log"))
-    assert len(logs) == (TIMES if killed else 6)
-    line = "killed for memory with 1800 MB, the most it asks for; it is not tried again: raise resources.data.mem_mb"
-    assert len(re.findall(rf"^data \S+: {re.escape(line)}$", done.stdout, re.MULTILINE)) == killed
-    assert [f"error: {line}\n" in log.read_text() for log in logs] == [killed and log == logs[-1] for log in logs]
+    assert len(logs) == attempts
+    line = f"killed for memory with {memory} MB, the most it asks for; it is not tried again"
+    told = rf"^data \S+: {re.escape(line)}: raise resources\.data\.mem_mb$"
+    assert len(re.findall(told, done.stdout, re.MULTILINE)) == bool(memory)
+    assert [f"error: {line}" in log.read_text() for log in logs] == [bool(memory) and log == logs[-1] for log in logs]

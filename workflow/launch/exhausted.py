@@ -46,12 +46,9 @@ class Exhausted(logging.Handler):
 
     def _look(self, job: Any, logs: list[str], slurm_job: str) -> None:
         repeated = self.workflow.dag.get_job_group(job) or job
-        attempt = repeated.attempt
-        asked = job.resources.get("mem_mb")
-        repeated.attempt = attempt + 1
-        more = job.resources.get("mem_mb") != asked
-        repeated.attempt = attempt
-        if more or attempt > repeated.restart_times or not told_killed(logs, slurm_job):
+        attempt, memory = repeated.attempt, job.rule.resources["mem_mb"]
+        asked, next_time = (memory.evaluate(job.wildcards, attempt=number).value for number in (attempt, attempt + 1))
+        if next_time != asked or attempt > repeated.restart_times or not told_killed(logs, slurm_job):
             return
         line = self._line(job, asked)
         for log in job.log:
