@@ -10,8 +10,10 @@ import pytest
 from stages.core.errors import ConfigError
 from tests.conftest import Project
 from workflow.launch.exhausted import TIMES, told_killed
+from workflow.planning import peaks as planned_peaks
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.peaks import asked, peaks
+from workflow.planning.stages import ATTACK, STAGES, TRAIN
 
 PlanOf = Callable[..., Plan]
 KILLED = "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed."
@@ -75,21 +77,20 @@ def test_what_like_jobs_took_is_asked_for_unless_the_experiment_says_what(plan_o
     assert asked(own, "attack", 7000).mem_mb == 1.2 * 7000 + 350
 
 
-def test_of_thousands_of_jobs_few_manifests_are_read(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_of_thousands_of_jobs_few_manifests_are_read(
+    plan_of: PlanOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = plan_of(f"seeds: {list(range(300))}")
-    for job in plan.train.values():
-        finish(tmp_path, job, 10)
-    read: list[str] = []
-    as_it_is = Path.read_text
+    read: list[Job] = []
 
-    def counted(path: Path, encoding: str) -> str:
-        read.append(str(path))
-        return as_it_is(path, encoding)
+    def counted(job: Job, root: Path) -> int:
+        read.append(job)
+        return len(read)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_text", counted)
-        assert peaks(plan, tmp_path)["train"] == 10
-    assert 25 <= len([path for path in read if "/train/" in path]) <= 50
+    monkeypatch.setattr(planned_peaks, "peak_of", counted)
+    assert peaks(plan, tmp_path).keys() == {job.resources for stage in STAGES for job in plan.of(stage).values()}
+    for stage in (TRAIN, ATTACK):
+        assert 25 <= len([job for job in read if job.stage is stage]) <= 50
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"peak_memory_bytes": {"host": null}}'])
