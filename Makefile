@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status watch accept verify evaluate export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate preflight status watch accept verify evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ paper-cells: env ## print the paper's number behind each cell of CONFIG (paper.y
 
 estimate: env ## print what CONFIG's stages and tables will take on this machine, and how far off that was of what is done
 	@$(IN_ENV) python -m workflow.commands.estimate $(CONFIGFILE)
+
+preflight: env ## say what stands in the way of a run of CONFIG: files it reads, room, sizes; nothing is started
+	@$(IN_ENV) python -m workflow.commands.preflight $(CONFIGFILE)
 
 status: env ## list what of CONFIG is done, failed, started or missing
 	@$(IN_ENV) python -m workflow.commands.status $(CONFIGFILE)

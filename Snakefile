@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 # Jobs run in the working directory, which `--directory` may put elsewhere; they find the code by this.
@@ -11,9 +12,12 @@ sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
 from stages.core.errors import ConfigError, StageError
+from stages.core.files import packed_json
 from workflow.launch.devices import gpu_slots
+from workflow.launch.exhausted import TIMES, Exhausted
 from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
+from workflow.planning.peaks import asked, peaks
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
 from workflow.planning.stages import (
@@ -30,6 +34,7 @@ from workflow.planning.stages import (
 from workflow.planning.stages import INDEX, LIPSCHITZ, LIPSCHITZ_LIST, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES
 from workflow.planning.stages import STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
+from workflow.preflight.look import preflight, refuse_to_start
 from workflow.verify.start import Found, after_jobs, before_jobs
 
 min_version("9.0")
@@ -46,14 +51,24 @@ except ConfigError as error:
 if workflow.is_main_process:
     for remark in remarks(experiment):
         print(f"config warning: {remark}", file=sys.stderr)
+    for fault in preflight(plan):
+        print(f"preflight: {fault}", file=sys.stderr)
 
-# What is gone, and what a repair asked for (`make verify REPAIR=1`). `--unlock` makes a folder free to be repaired.
+# What is gone, and what a repair asked for (`make verify REPAIR=1`): jobs of the plan are left as they are for that. `--unlock` makes a folder free to be repaired.
+planned = plan.copy()
 verified = Found()
 if workflow.is_main_process and "--unlock" not in sys.argv:
     try:
         verified = before_jobs(plan, workflow.overwrite_configfiles)
     except StageError as error:
         sys.exit(f"error: {error}")
+
+
+# Which jobs a run means to start is known here, and what stands in their way ends it; a dry run has said it above.
+onstart:
+    refuse_to_start(planned, workflow)
+    classes = {path: job.resources for path, job in planned.makers().items()}
+    logger.addHandler(Exhausted(workflow, classes, PEAKS))
 
 
 include: "workflow/rules/common.smk"

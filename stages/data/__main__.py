@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages.core.artifacts import write_images
 from stages.core.config.data import Data
+from stages.core.config.needs import Needs
 from stages.core.config.plugins import module_name
 from stages.core.device import prepare
 from stages.core.errors import ConfigError
@@ -28,9 +29,14 @@ def main(argv: list[str] | None = None) -> None:
         default="",
         help="local folder that the files are read from; no part of --settings, so that moved files rerun nothing",
     )
+    arguments.add_argument(
+        "--needs",
+        help="what a plan asks of the sizes (JSON): refused before images are decoded; no part of --settings",
+    )
     given = arguments.parse_args(argv)
     with one_line_errors():
         settings = load_settings(given.settings, Data, {"folder": given.folder} if given.folder else {})
+        needs = None if given.needs is None else load_settings(given.needs, Needs)
         if settings.unlabelled != (given.unlabelled is not None):
             raise ConfigError("--unlabelled: goes together with the setting `unlabelled: true`; give both or neither")
         device = prepare("cpu", given.threads, settings.subset_seed)  # nothing here computes on a GPU
@@ -49,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
             )
         ) as facts:
             with open_data_set(settings, given.downloads) as data:
-                decoded = decode(data, settings)
+                decoded = decode(data, settings, needs)
             for name, images in decoded.items():
                 write_images(outputs[name], images)
                 facts[name] = image_set_facts(images, data.splits[name].noted)

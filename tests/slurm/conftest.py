@@ -1,10 +1,12 @@
 """The tiny experiment on a real SLURM: a reference made without it, a cluster, and projects to run there."""
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,18 +20,42 @@ from tests.slurm.processes import Process
 
 HERE = Path(__file__).parent
 OVERLAY = (HERE / "slurm.yaml").read_text()
+PLENTY = 64_000  # MB; nothing counts them without SLURM
+AROUND, SPARE = 2, 100  # Snakemakes around a job of SLURM's, and megabytes to spare
+MEASURE = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=2, check=True)\n"
+MEASURE += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 PROFILES = ("--workflow-profile", "workflow/profiles/slurm", "--profile", str(HERE / "site"))
 LSP = "train/digits/lsp-*/seed0"
 
 
+def overlay_with(memory: int) -> str:
+    """The overlay with so many megabytes for every job."""
+    return OVERLAY.replace("MEMORY", str(memory))
+
+
+def needed(done: Project) -> int:
+    """Megabytes that a job needs here: the most that one took without SLURM, and the Snakemakes around it."""
+    paths = [
+        path
+        for stage in ("data", "features", "neighbors", "train", "attack")
+        for path in (done.root / "results" / stage).rglob("*.json")
+    ]
+    records = [json.loads(path.read_text()) for path in paths]
+    jobs = max(record["peak_memory_bytes"]["host"] for record in records if "peak_memory_bytes" in record) / 1e6
+    dry = ["snakemake", "-n", "--cores", "1", "--quiet", "all", *done.configfiles(overlay_with(PLENTY))]
+    told = done.command(sys.executable, "-c", MEASURE, *dry).stdout.splitlines()[-1]
+    return round(jobs + AROUND * int(told) * 1024 / 1e6) + SPARE
+
+
 @dataclass
 class Submitted:
-    """A project whose jobs go to SLURM, and the main process of Snakemake there."""
+    """A project whose jobs go to SLURM, and the main process of Snakemake there; needed: megabytes of each of them."""
 
     project: Project
     cluster: Cluster
     reference: dict[str, bytes]
     overlay: str
+    needed: int
     main: subprocess.Popen[str] | None = None
     mains: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -142,20 +168,28 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project after a run without SLURM; only to be read."""
     made = checkout(tmp_path_factory.mktemp("local") / "project")
-    done = made.snakemake(overlay=OVERLAY)
+    done = made.snakemake(overlay=overlay_with(PLENTY))
     assert done.returncode == 0, done.stdout
     return made
 
 
+@pytest.fixture(scope="session")
+def memory(local: Project) -> int:
+    """Megabytes that a job needs on this machine."""
+    return needed(local)
+
+
 @pytest.fixture
-def submit(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Submitted]]:
-    """Make a project to run on the cluster: a copy of a finished one, without what is named."""
+def submit(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Submitted]]:
+    """Make a project to run on the cluster: a copy of a finished one, without what is named; alone: without overlay."""
     made: list[Submitted] = []
 
-    def prepare(done: Project, *forgotten: str, overlay: str = OVERLAY) -> Submitted:
+    def prepare(done: Project, *forgotten: str, alone: bool = False) -> Submitted:
+        memory = 0 if alone else request.getfixturevalue("memory")
+        overlay = "" if alone else overlay_with(memory)
         root = tmp_path / "project"
         shutil.copytree(done.root, root, symlinks=True)
-        made.append(Submitted(Project(root), cluster, tables(done), overlay))
+        made.append(Submitted(Project(root), cluster, tables(done), overlay, memory))
         made[-1].forget(*forgotten)
         return made[-1]
 

@@ -26,7 +26,7 @@ def job_of(log: str) -> str:
 
 @pytest.mark.quick
 def test_a_cancelled_job_is_run_again(submit: Submit, finished: Project) -> None:
-    run = submit(finished, *LSP_ALONE, overlay="")
+    run = submit(finished, *LSP_ALONE, alone=True)
     run.start()
     job, _ = run.stage()
     run.cluster.ask("scancel", job)
@@ -72,11 +72,25 @@ def test_a_killed_step_goes_on_from_the_last_save(submit: Submit, local: Project
 
 def test_a_job_out_of_memory_gets_more(submit: Submit, local: Project) -> None:
     run = submit(local, *LSP_ALONE)
-    run.overlay = run.overlay.replace("train: {mem_mb: 1500,", "train: {mem_mb: 450,")
+    half = run.needed // 2
+    run.overlay = run.overlay.replace(f"train: {{mem_mb: {run.needed},", f"train: {{mem_mb: {half},")
     run.start()
     run.finish()
     asked = [run.cluster.details(job_of(log))["MinMemoryNode"] for log in run.attempts(LSP)]
-    assert asked[:2] == ["450M", "900M"]
+    assert asked[:2] == [f"{half}M", f"{2 * half}M"]
+
+
+def test_a_job_out_of_memory_that_will_not_get_more_is_given_up_at_once(submit: Submit, local: Project) -> None:
+    run = submit(local, *LSP_ALONE)
+    half = run.needed // 2
+    run.start("--set-resources", f"train:mem_mb={half}")
+    assert run.main is not None
+    assert run.main.wait(400) == 1
+    (log,) = run.attempts(LSP)
+    line = f"killed for memory with {half} MB, the most it asks for"
+    assert f"error: {line}" in log
+    assert "raise resources.train.mem_mb" in log
+    assert line in (run.root / "main1.log").read_text()
 
 
 def preempt(run: Submitted, job: str) -> None:

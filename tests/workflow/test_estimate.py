@@ -22,3 +22,6 @@ def test_every_stage_and_table_has_its_jobs_and_what_they_took(project: Project)
     assert int(found["train"][1]) == len(manifests)
     assert f"{sum(manifest['seconds'] for manifest in manifests) / 3600:.2f}" in found["train"]
     assert all(words[words.index("GiB") - 1] > "0.1" for words in found.values())
+    peak = max(manifest["peak_memory_bytes"]["host"] for manifest in manifests) / 2**30
+    train = found["train"]
+    assert float(train[train.index("GiB") - 1]) >= peak - 0.01, "no less than jobs that are done took"

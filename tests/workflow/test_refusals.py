@@ -35,6 +35,7 @@ REFUSALS = {
     ),
     "stages/data/__main__.py main": Refusal(HAND),
     "stages/data/decode.py decode": Refusal("the images' sizes"),
+    "stages/data/decode.py require": Refusal("the number of images", ("batch-beyond", "moco-batch", "m-beyond-images")),
     "stages/data/paths.py expand": Refusal("the environment; tables are made without the variables that name folders"),
     "stages/data/pixels.py stack": Refusal("the images' sizes"),
     "stages/data/sources/parquet.py _table": Refusal("the files' columns"),

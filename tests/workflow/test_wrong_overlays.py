@@ -1,5 +1,6 @@
 """Wrong overlays, as people write them: each is one line with key, value and cure, before any job starts."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -261,7 +262,8 @@ def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Pa
     plan = make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path)
     manifest = tmp_path / next(iter(plan.data.values())).file("manifest")
     manifest.parent.mkdir(parents=True)
-    manifest.write_text('{"facts": {"train": {"class_counts": [100, 100]}}}')
+    counted = {"images": 200, "shape": [3, 48, 48], "class_counts": [100, 100]}
+    manifest.write_text(json.dumps({"facts": {"train": counted, "test": counted}}))
     assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)
 
 

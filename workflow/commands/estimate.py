@@ -17,7 +17,7 @@ from typing import Any
 
 from stages.core.config.attacks import Attack
 from stages.core.config.certificate import CertificateSettings
-from stages.core.config.known import SPLIT_SHARE, known
+from stages.core.config.known import SPLIT_SHARE
 from stages.core.config.lipschitz import LipschitzSettings
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
@@ -28,8 +28,9 @@ from stages.core.manifests import read_manifest
 from workflow.commands.cli import ROOT, experiment_of, run
 from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
-from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, PRETRAIN, STAGES, TRAIN
+from workflow.planning.jobs import Job, Plan, prepared_by
+from workflow.planning.sizes import dataset_of, sizes
+from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, PRETRAIN, TRAIN
 from workflow.planning.tables import make_plan
 
 LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)
@@ -95,7 +96,7 @@ class Estimator:
     """Estimates of an experiment's jobs."""
 
     def __init__(self, plan: Plan, root: Path = Path()) -> None:
-        self.plan, self.root = plan, root
+        self.plan, self.root, self._makers = plan, root, plan.makers()
         self._cells: dict[str, Cell] = {}
         self._of_step = self._counted("stages.train.passes", [job.settings for job in plan.train.values()])
         dear = {*DEAR, *plan.experiment.separate_attacks}
@@ -125,6 +126,7 @@ class Estimator:
         try:
             record = read_manifest(self.root / job.file("manifest"))
             found.took, found.thought = float(record["seconds"]), seconds
+            found.memory = max(found.memory, *record["peak_memory_bytes"].values())
         except (ArtifactError, ValueError, KeyError, TypeError):
             pass
         return found
@@ -222,20 +224,14 @@ class Estimator:
 
     def _sizes(self, job: Job) -> Sizes:
         """The sizes of a job's data set; ConfigError where only its preparation will tell them."""
-        data = next(one for one in self.plan.data.values() if one.file("test") == job.inputs["test"])
-        name = data.key.rpartition("-")[0]
-        have = known(self.plan.experiment.datasets[name].data)
-        try:
-            facts = read_manifest(self.root / data.file("manifest"))["facts"]
-            train, test, side = facts["train"]["images"], facts["test"]["images"], facts["train"]["shape"][2]
-            return Sizes(train, test, side, facts.get("unlabelled", {}).get("images", 0))
-        except (ArtifactError, ValueError, KeyError, TypeError):
-            if have.train is None or have.test is None or have.side is None:
-                raise ConfigError(
-                    f"datasets.{name}: how many images of what size it has is known once they are prepared; run"
-                    " `snakemake --until data` first"
-                ) from None
-            return Sizes(have.train, have.test, have.side, have.unlabelled or 0)
+        data = prepared_by(self._makers, job)
+        have = sizes(self.plan, data, self.root)
+        if have.train is None or have.test is None or have.side is None:
+            raise ConfigError(
+                f"datasets.{dataset_of(data)}: how many images of what size it has is known once they are prepared; run"
+                " `snakemake --until data` first"
+            )
+        return Sizes(have.train, have.test, have.side, have.unlabelled or 0)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -259,7 +255,7 @@ def jobs(plan: Plan) -> list[Job]:
 
 def behind(plan: Plan, files: list[str]) -> list[str]:
     """The first output of every job that a table's files rest on, each once."""
-    made = {path: job for stage in STAGES for job in plan.of(stage).values() for path in _all(job)}
+    made = plan.makers()
     found: dict[str, None] = {}
     waiting = [path for path in files if path in made]
     while waiting:
@@ -269,10 +265,6 @@ def behind(plan: Plan, files: list[str]) -> list[str]:
             found[first] = None
             waiting += [path for path in job.inputs.values() if path in made]
     return list(found)
-
-
-def _all(job: Job) -> list[str]:
-    return [job.file(name) for name in job.stage.files]
 
 
 def show(name: str, estimates: list[Estimate]) -> None:

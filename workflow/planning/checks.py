@@ -3,16 +3,17 @@
 import contextlib
 from collections.abc import Iterator
 
-from stages.core.config.known import check_attack, check_augment, check_data, check_training, known, wide_steps
+from stages.core.config.known import check_kept, known, wide_steps
 from stages.core.config.messages import located
 from stages.core.config.method import Method
+from stages.core.config.needs import Attacked, Needs, paddings
 from stages.core.config.plugins import declares, nearest
 from stages.core.config.plugins import known as known_plugins
 from stages.core.errors import ConfigError
 from workflow.planning.experiment import Dataset, Experiment
 from workflow.planning.outside import check_checkpoints
 from workflow.planning.presets import PRESETS
-from workflow.planning.stages import RESOURCES
+from workflow.planning.stages import LEAST_MEMORY, LEAST_WITHOUT_TORCH, RESOURCES
 
 
 def check(experiment: Experiment) -> None:
@@ -32,8 +33,10 @@ def check(experiment: Experiment) -> None:
                     raise ConfigError(f"{where}.{kind}: '{name}' is not known {nearest(name, words)}")
         for used in table.datasets:
             for name in table.attacks:
-                with _faults_at(f"attacks.{name} on {used}"):
-                    check_attack(experiment.attacks[name], known(experiment.datasets[used].data))
+                have = known(experiment.datasets[used].data)
+                for line in Attacked.of(experiment.attacks[name]).unmet(have):
+                    raise ConfigError(located(f"attacks.{name} on {used}", line))
+    _check_number(experiment)
     shown = [name for table in experiment.tables.values() for name in table.names()]
     for key, asked in (("certify", experiment.certify), ("lipschitz.methods", experiment.lipschitz.methods)):
         for name in asked if asked != "all" else ():
@@ -44,9 +47,15 @@ def check(experiment: Experiment) -> None:
     check_checkpoints(
         experiment.checkpoints, experiment.tables, [*PRESETS, *experiment.methods], [*experiment.datasets]
     )
-    for key in experiment.resources:
+    for key, resources in experiment.resources.items():
         if key not in RESOURCES:
             raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
+        least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
+        if resources.mem_mb < least:
+            raise ConfigError(
+                f"resources.{key}.mem_mb: {resources.mem_mb} is less than the {least} MB that its process holds idle;"
+                " write 2000 or more, or leave it out"
+            )
     for key, dataset in experiment.datasets.items():
         for name in dataset.methods:
             if name not in PRESETS and name not in experiment.methods:
@@ -55,12 +64,31 @@ def check(experiment: Experiment) -> None:
         _check_dataset(experiment, key, dataset)
 
 
+def _check_number(experiment: Experiment) -> None:
+    """ConfigError for more runs than can be planned in seconds."""
+    runs = sum(
+        len(table.datasets) * len(table.choices()) * len(experiment.seeds if table.seeds is None else table.seeds)
+        for table in experiment.tables.values()
+    )
+    if runs > experiment.most_runs:
+        raise ConfigError(
+            f"seeds: {len(experiment.seeds)} of them make {runs} rows times seeds, more than most_runs allows,"
+            f" {experiment.most_runs}; name fewer seeds or rows, or raise most_runs"
+        )
+
+
 def _check_dataset(experiment: Experiment, key: str, dataset: Dataset) -> None:
     """ConfigError where a data set's own settings, or a method that is changed for it, cannot be."""
     with _faults_at(f"datasets.{key}"):
-        check_data(dataset.data, dataset.augment, dataset.features, dataset.neighbors)
-        for recipe, augment in dataset.recipe_augments.items():
-            check_augment(augment, known(dataset.data), f"recipe_augments.{recipe}")
+        check_kept(dataset.data)
+    needs = Needs(
+        dataset=key,
+        paddings=paddings(dataset.augment, dataset.recipe_augments),
+        moco_batch=dataset.features.moco.batch_size if dataset.features.source == "moco" else None,
+        depth=dataset.neighbors.depth,
+    )
+    for line in needs.unmet(known(dataset.data)):
+        raise ConfigError(line)
     for where, names in (
         ("recipes", [*dataset.recipes, *dataset.recipes.values()]),
         ("recipe_augments", [*dataset.recipe_augments]),
@@ -94,7 +122,7 @@ def check_method(experiment: Experiment, dataset: str, name: str, method: Method
             " hold_out, or name a recipe with `selection: best_robust`"
         )
     with _faults_at(f"datasets.{dataset}"):
-        check_training(section.data, name, method, recipe)
+        method.check_recipe(recipe)
 
 
 def _check_helper(experiment: Experiment, dataset: str, name: str, method: Method) -> None:

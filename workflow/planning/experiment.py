@@ -75,6 +75,10 @@ class Experiment(Section):
     title: str = Field("", description="printed with the tables; default: its name")
     note: str = Field("", description="what the numbers can and cannot show; printed with the tables")
     seeds: list[Seed] = Field(default=[0], min_length=1, description="every run is trained once with each")
+    most_runs: Count = Field(
+        10_000,
+        description="refuse tables of more rows times seeds; planning 1,000 takes half a second or so",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU where there is one")
     jobs_per_gpu: Count = Field(1, description="jobs that share a GPU of a workstation; on a cluster SLURM shares")
     downloads: str = Field("downloads", description="folder for downloaded archives")

@@ -1,13 +1,14 @@
 """What is planned: every job of an experiment, by its kind and its name among its kind."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from stages.core.config.needs import Needs
 from stages.core.config.table_plan import Plan as TablePlan
 from workflow.planning.experiment import Experiment
-from workflow.planning.stages import STAGES, Stage
+from workflow.planning.stages import DATA, STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,13 @@ class TableJob(Job):
     plan: TablePlan
 
 
+def prepared_by(makers: Mapping[str, Job], job: Job) -> Job:
+    """What prepares the images that a job reads, or reads what is made of them; makers: a plan's."""
+    while job.stage is not DATA:
+        job = next(makers[path] for path in job.inputs.values() if path in makers)
+    return job
+
+
 def told(table: TablePlan) -> dict[str, Any]:
     """A plan as the tables stage is told of it, without what is left at its default."""
     return table.model_dump(mode="json", exclude_unset=True)
@@ -114,9 +122,13 @@ def told(table: TablePlan) -> dict[str, Any]:
 
 @dataclass
 class Plan:
-    """Every job of an experiment by its name among its kind; tables and the lists beside them by their own."""
+    """Every job of an experiment by its name among its kind; tables and the lists beside them by their own.
+
+    needs: what the jobs ask of a data set's sizes, by the key of what prepares it.
+    """
 
     experiment: Experiment
+    needs: dict[str, Needs] = field(default_factory=dict)
     data: dict[str, DataJob] = field(default_factory=dict)
     pretrain: dict[str, Job] = field(default_factory=dict)
     embed: dict[str, Job] = field(default_factory=dict)
@@ -132,6 +144,11 @@ class Plan:
     tables: dict[str, TableJob] = field(default_factory=dict)
     lists: dict[str, Job] = field(default_factory=dict)
 
+    def makers(self) -> dict[str, Job]:
+        """What makes each file, tables and lists left out."""
+        jobs = [job for stage in STAGES for job in self.of(stage).values()]
+        return {job.file(name): job for job in jobs for name in job.stage.files}
+
     def of(self, stage: Stage) -> Mapping[str, Job]:
         """The jobs of a stage that the tables rest on."""
         jobs: Mapping[str, Job] = getattr(self, stage.name)
@@ -143,6 +160,11 @@ class Plan:
             yield from self.of(stage).values()
         yield from self.tables.values()
         yield from self.lists.values()
+
+    def copy(self) -> "Plan":
+        """The same jobs, which stay when others are put in their place here."""
+        of_stages: dict[str, Any] = {stage.name: dict(self.of(stage)) for stage in STAGES}
+        return replace(self, **of_stages, tables=dict(self.tables), lists=dict(self.lists))
 
     def put(self, job: Job) -> None:
         """Put a job in the place of the one of its name."""

@@ -19,7 +19,7 @@ from workflow.planning.checks import check
 from workflow.planning.experiment import Experiment, merge
 from workflow.planning.reading import read_yaml
 
-MACHINE = ("device", "jobs_per_gpu", "downloads", "resources")
+MACHINE = ("device", "jobs_per_gpu", "downloads", "resources", "most_runs")
 
 
 def read_on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:

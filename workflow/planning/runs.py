@@ -9,7 +9,6 @@ between two stages is never taken for fresh.
 
 import os
 import re
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from typing import Any
 from stages.core.code import code_digest
 from stages.core.config.attacks import Attack, AttackSettings
 from stages.core.config.checkpoint import WeightsSettings
-from stages.core.config.known import Known, check_attack, known
 from stages.core.config.method import Method, TrainSettings
 from stages.core.config.moco import Features
+from stages.core.config.needs import Attacked, Needs, Run, paddings
 from stages.core.config.plugins import module_name
 from stages.core.config.structure import StructureChoice
-from stages.core.errors import ArtifactError, ConfigError
+from stages.core.errors import ConfigError
 from stages.core.files import canonical_json, digest, sha256_file
-from stages.core.manifests import read_manifest
 from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.checks import check_method
 from workflow.planning.experiment import Experiment
@@ -62,19 +60,16 @@ class Planner:
             components=(source,),
             place=settings.folder,
         )
+        self.plan.needs.setdefault(key, Needs(dataset=dataset))
         return self.plan.data.setdefault(key, job)
 
-    def known(self, dataset: str) -> Known:
-        """What is known of a data set; its classes too once its images are prepared."""
-        settings = self.experiment.datasets[dataset].data
-        have = known(settings)
-        if have.classes is None:
-            try:
-                manifest = read_manifest(self.root / self.data(dataset).file("manifest"))
-                have = replace(have, classes=len(manifest["facts"]["train"]["class_counts"]))
-            except (ArtifactError, KeyError, TypeError):
-                return have
-        return have
+    def _ask(self, data: DataJob, **needs: Any) -> None:
+        """Note what jobs ask of a data set's sizes; what is asked of one by several stands there once."""
+        before = self.plan.needs[data.key]
+        for key, more in needs.items():
+            if isinstance(more, tuple):
+                needs[key] = tuple(dict.fromkeys((*getattr(before, key), *more)))
+        self.plan.needs[data.key] = before.model_copy(update=needs)
 
     def embed(self, dataset: str, space: str = "features") -> Job:
         """The job that embeds a data set's training images, and before it the one that pre-trains MoCo."""
@@ -89,6 +84,7 @@ class Planner:
             wanted = {**inputs, "test": data.file("test"), **data.inputs}
             pretrain = Job(PRETRAIN, key, canonical_json(trained.model_dump(mode="json")), code, wanted)
             self.plan.pretrain.setdefault(key, pretrain)
+            self._ask(data, moco_batch=features.moco.batch_size)
             inputs["encoder"] = pretrain.file("encoder")
         code = _chain(code, code_of(EMBED.modules))
         what = "pixels" if features.source == "pixels" else features.embedding
@@ -102,6 +98,7 @@ class Planner:
         search = self.experiment.datasets[dataset].neighbors
         key = f"{dataset}-{digest([embed.key, search.identity()])}"
         settings = canonical_json(search.model_dump(mode="json"))
+        self._ask(self.data(dataset), depth=search.depth)
         code = _chain(embed.code, code_of(NEIGHBORS.modules))
         inputs = {"embeddings": embed.file("embeddings")}
         index = self.plan.index.setdefault(key, Job(INDEX, key, settings, code, inputs))
@@ -173,6 +170,8 @@ class Planner:
         recipe, augment = experiment.recipe(dataset, method.recipe)
         monitor = experiment.monitor
         data = self.data(dataset)
+        run = Run.of(name, method, recipe, monitor, section.neighbors.depth)
+        self._ask(data, runs=(run,), paddings=paddings(section.augment, section.recipe_augments))
         inputs = {"train": data.file("train"), "test": data.file("test")}
         components = (
             module_name("objectives", method.objective.name),
@@ -211,8 +210,12 @@ class Planner:
 
     def attack_all(self, wanted: dict[str, dict[str, Attack]]) -> dict[str, dict[str, AttackJob]]:
         """Jobs for the attacks wanted of each checkpoint, by id; returns {train key: {attack id: attack job}}."""
-        self._check_attacks(wanted)
         found: dict[str, dict[str, AttackJob]] = {}
+        of_dataset: dict[str, dict[str, Attack]] = {}
+        for train_key, attacks in wanted.items():
+            of_dataset.setdefault(train_key.partition("/")[0], {}).update(attacks)
+        for dataset, attacks in of_dataset.items():
+            self._ask(self.data(dataset), attacks=tuple(map(Attacked.of, attacks.values())))
         for train_key, attacks in wanted.items():
             trained = self.plan.train.get(train_key) or self.plan.weights[train_key]
             inputs = {"checkpoint": trained.file("checkpoint"), "test": trained.inputs["test"]}
@@ -236,19 +239,6 @@ class Planner:
             components = tuple(module_name("attacks", attack.kind) for attack in attacks.values())
             self._attacks[same] = canonical_json(settings), components
         return self._attacks[same]
-
-    def _check_attacks(self, wanted: dict[str, dict[str, Attack]]) -> None:
-        """ConfigError where an attack cannot be on a data set that it is wanted on."""
-        of_dataset: dict[str, dict[str, Attack]] = {}
-        for train_key, attacks in wanted.items():
-            of_dataset.setdefault(train_key.partition("/")[0], {}).update(attacks)
-        for dataset, attacks in of_dataset.items():
-            have = self.known(dataset)
-            for attack in attacks.values():
-                try:
-                    check_attack(attack, have)
-                except ValueError as error:
-                    raise ConfigError(f"datasets.{dataset} under {attack.kind}: {error}") from error
 
 
 def _content(file: str, key: str) -> str:

@@ -24,6 +24,9 @@ RESOURCES: Mapping[str, Mapping[str, int]] = {
     "pictures": {"gpu": 1, "runtime": 20},
     "tables": {"mem_mb": 1000, "runtime": 10},
 }
+# The least megabytes that a job can do with: an idle stage with torch holds 470 of its own beside its libraries (Linux,
+# torch 2.13), one without 100. What a job with images needs is more.
+LEAST_MEMORY, LEAST_WITHOUT_TORCH = 500, 100
 
 
 @dataclass(frozen=True, eq=False)

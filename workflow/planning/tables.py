@@ -1,5 +1,6 @@
 """What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from workflow.planning.lipschitz import lipschitz
 from workflow.planning.pictures import pictures
 from workflow.planning.report import report
 from workflow.planning.runs import Planner, code_of
+from workflow.planning.sizes import refuse_what_cannot_be
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
 PAPER = ROOT / "stages/tables/paper.csv"
@@ -49,6 +51,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 wanted.setdefault(trained.key, {}).update({ids[key]: attacks[key] for key in table.attacks})
     jobs = planner.attack_all(wanted)
     plan = planner.plan
+    refuse_what_cannot_be(plan, root)
     every = [planned for planned_rows in rows.values() for planned in planned_rows]
     certified = certify(plan, every)
     for name, table in experiment.tables.items():
@@ -142,7 +145,7 @@ def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]
             (f"{where}.attacks: column", [_label(experiment, attack) for attack in table.attacks]),
             seeds,
         ):
-            if twice := [value for index, value in enumerate(values) if value in values[:index]]:
+            if twice := [value for value, times in Counter(values).items() if times > 1]:
                 raise ConfigError(f"{key} '{twice[0]}' stands twice; name it once, or give each its own title or label")
 
 

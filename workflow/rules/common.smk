@@ -2,7 +2,8 @@
 # workflow/planning/stages.py, their jobs planned in workflow/planning/runs.py and tables.py.
 NAME = r"[A-Za-z0-9._-]+"
 DOWNLOADS = experiment.downloads
-ASKED = {name: experiment.stage_resources(name) for name in RESOURCES}
+PEAKS = peaks(plan) if workflow.is_main_process else {}
+ASKED = {name: asked(experiment, name, PEAKS.get(name)) for name in RESOURCES}
 GROWING = ("mem_mb", "runtime")
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
@@ -60,12 +61,12 @@ def benchmark_of(stage, key):
 def resource(what, asks):
     """A resource of a class, or of the class that `asks` finds for wildcards. A change reruns nothing.
 
-    Memory and time grow with the attempt, up to threefold.
+    Memory and time grow with the attempt, up to threefold (workflow/launch/exhausted.py says what then).
     """
 
     def amount(wildcards, attempt=1):
-        asked = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
-        return asked * min(attempt, 3) if what in GROWING else asked
+        least = getattr(ASKED[asks(wildcards) if callable(asks) else asks], what)
+        return least * min(attempt, TIMES) if what in GROWING else least
 
     return amount if callable(asks) or what in GROWING else getattr(ASKED[asks], what)
 

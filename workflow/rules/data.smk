@@ -1,4 +1,4 @@
-# Where the files lie is a resource and no param: moved files rerun nothing.
+# Where the files lie is a resource and no param: moved files rerun nothing. So is what the plan asks of their number.
 # Unlabelled images are written undeclared beside the others: not every data set has them.
 rule data:
     output:
@@ -13,6 +13,7 @@ rule data:
     resources:
         **resources_of(DATA.resources),
         folder=lambda wildcards: plan.data[wildcards.data].place or "",
+        needs=lambda wildcards: packed_json(plan.needs[wildcards.data].model_dump(exclude_defaults=True)),
     params:
         settings=lambda wildcards: plan.data[wildcards.data].settings,
         code=lambda wildcards: plan.data[wildcards.data].code,
@@ -20,4 +21,4 @@ rule data:
     shell:
         command(DATA) + " --settings {params.settings:q} --folder={resources.folder:q} --downloads {DOWNLOADS:q}"
         " --train {output.train} --test {output.test} {params.unlabelled}"
-        " --manifest {output.manifest}"
+        " --needs={resources.needs:q} --manifest {output.manifest}"

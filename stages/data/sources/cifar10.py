@@ -25,6 +25,17 @@ ARCHIVES = (
 )
 KNOWN = {"train": 50_000, "test": 10_000, "side": 32, "classes": 10}
 NESTED = "cifar-10-batches-py"
+LAYOUTS = (
+    {
+        "data_batch_1": "pickle",
+        "data_batch_2": "pickle",
+        "data_batch_3": "pickle",
+        "data_batch_4": "pickle",
+        "data_batch_5": "pickle",
+        "test_batch": "pickle",
+        "batches.meta": "pickle",
+    },
+)
 TRAIN = [f"data_batch_{number}" for number in range(1, 6)]
 TEST = ["test_batch"]
 META = "batches.meta"
@@ -33,7 +44,7 @@ SIDE = 32
 
 def cifar10(folder: Path) -> DataSet:
     """The five training batches in order, the test batch and the class names, from `folder` or its NESTED folder."""
-    place = official_folder(folder, NESTED, [*TRAIN, *TEST, META])
+    place = official_folder(folder, NESTED, list(LAYOUTS[0]))
     names = _field(place / META, read_pickle(place / META), "label_names")
     if not isinstance(names, list | tuple):
         raise ArtifactError(f"{place / META}: 'label_names' must be a list; get the official file again")

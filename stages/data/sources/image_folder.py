@@ -10,6 +10,7 @@ from stages.data.trees import Tree, folder_tree
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 TEST_NAMES = ("test", "val")
+LAYOUTS = ({"train/*/*": "bytes", "test/*/*": "bytes"}, {"train/*/*": "bytes", "val/*/*": "bytes"})
 
 
 def image_folder(folder: Path) -> DataSet:

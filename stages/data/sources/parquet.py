@@ -15,6 +15,10 @@ from stages.core.errors import ArtifactError, ConfigError
 from stages.data.records import DataSet, Records, from_encoded
 
 TEST_NAMES = ("test", "valid", "validation", "val")
+LAYOUTS = (
+    {"train*.parquet": "parquet", "test*.parquet": "parquet"},
+    {"train*.parquet": "parquet", "val*.parquet": "parquet"},
+)
 LABEL_NAMES = ("label", "labels", "fine_label")
 NAME = re.compile(r"(?P<split>[A-Za-z]+)(?P<rest>-.*)?\.parquet")
 SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<total>\d+)")

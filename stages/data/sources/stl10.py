@@ -21,6 +21,15 @@ ARCHIVES = (
 )
 KNOWN = {"train": 5_000, "test": 8_000, "unlabelled": 100_000, "side": 96, "classes": 10}
 NESTED = "stl10_binary"
+LAYOUTS = (
+    {
+        "train_X.bin": "bytes",
+        "train_y.bin": "bytes",
+        "test_X.bin": "bytes",
+        "test_y.bin": "bytes",
+        "class_names.txt": "bytes",
+    },
+)
 UNLABELLED_FILE = "unlabeled_X.bin"
 CLASS_NAMES = "class_names.txt"
 SIDE = 96
@@ -32,8 +41,7 @@ def stl10(
     unlabelled: Annotated[bool, Field(description="pre-train MoCo on the unlabelled images too")] = False,
 ) -> DataSet:
     """Training and test images, and the unlabelled ones if asked for, from `folder` or its NESTED folder."""
-    needed = [f"{split}_{part}.bin" for split in ("train", "test") for part in "Xy"]
-    place = official_folder(folder, NESTED, [*needed, CLASS_NAMES, *([UNLABELLED_FILE] if unlabelled else [])])
+    place = official_folder(folder, NESTED, [*LAYOUTS[0], *([UNLABELLED_FILE] if unlabelled else [])])
     extra = None
     if unlabelled:
         images = _images(place / UNLABELLED_FILE)

@@ -18,6 +18,7 @@ ARCHIVES = (
 )
 KNOWN = {"train": 73_257, "test": 26_032, "side": 32, "classes": 10}
 NESTED = "svhn"
+LAYOUTS = ({"train_32x32.mat": "matlab", "test_32x32.mat": "matlab"},)
 CLASSES = tuple("0123456789")
 ZERO_IN_FILE = 10
 

@@ -21,6 +21,7 @@ ARCHIVES = (
 )
 KNOWN = {"train": 100_000, "test": 10_000, "side": 64, "classes": 200}
 NESTED = "tiny-imagenet-200"
+LAYOUTS = ({"tiny-imagenet-200.zip": "zip"}, {"wnids.txt": "bytes", "val/val_annotations.txt": "bytes"})
 IDS, WORDS, ANNOTATIONS = "wnids.txt", "words.txt", "val/val_annotations.txt"
 
 
