@@ -54,7 +54,8 @@ if workflow.is_main_process:
     for fault in preflight(plan):
         print(f"preflight: {fault}", file=sys.stderr)
 
-# What is gone, and what a repair asked for (`make verify REPAIR=1`): jobs of the plan are left as they are for that. `--unlock` makes a folder free to be repaired.
+# What is gone, and what a repair asked for (`make verify REPAIR=1`), for which jobs of the plan are left as they are.
+# `--unlock` makes a folder free to be repaired.
 planned = plan.copy()
 verified = Found()
 if workflow.is_main_process and "--unlock" not in sys.argv:
