@@ -1,0 +1,134 @@
+"""A flipped bit or a cut file, of every kind: its reader refuses it in one line, or `make verify` finds it."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from stages.core.artifacts import read_embeddings, read_images, read_neighbors, read_structure, read_weights
+from stages.core.errors import StageError
+from stages.core.files import sha256_file
+from stages.core.job.resume import load_state
+from stages.core.lipschitz import read_lipschitz
+from stages.core.outcomes import read_outcomes
+from stages.core.parquet import read_table
+from stages.core.pictures import read_pictures
+from stages.neighbors.index import read_index
+from tests.faults.suite import Row, Size, Trial, in_child
+from tests.faults.versions import CPU, KEY, KINDS, plain
+from tests.faults.world import Command, World
+
+AT_ONCE = 50
+Reader = Callable[[Path], Any]
+READERS: Mapping[str, Reader] = {
+    "data train": read_images,
+    "data test": read_images,
+    "pretrain encoder": read_weights,
+    "pretrain history": read_table,
+    "embed embeddings": read_embeddings,
+    "index index": lambda path: read_index(path, read_embeddings(_embeddings(path))),
+    "index checksum": lambda path: read_index(path.with_suffix(""), read_embeddings(_embeddings(path))),
+    "neighbors neighbors": read_neighbors,
+    "structure structure": read_structure,
+    "train checkpoint": read_weights,
+    "train history": read_table,
+    "weights checkpoint": read_weights,
+    "attack outcomes": read_outcomes,
+    "autoattack outcomes": read_outcomes,
+    "lipschitz outcomes": read_lipschitz,
+    "pictures pictures": read_pictures,
+}
+
+
+def trials(world: World, size: Size) -> Iterator[Trial]:
+    """Faults of every file of every kind of job, and of a saved state; AT_ONCE of them in a child."""
+    for kind, commands in world.commands.items():
+        for name in commands[0].job.stage.files:
+            if (world.project.root / commands[0].job.file(name)).is_file():
+                yield from _batches(f"{kind} {name}", partial(_file, world, commands[0], name), size)
+    yield from _batches("resume state", _state, size)
+
+
+def _batches(of: str, work: Callable[[Random], list[str]], size: Size) -> Iterator[Trial]:
+    for batch in range(size.of(50, 1000) // AT_ONCE):
+        chance = size.chance("flipped", of, batch)
+        yield Trial(of, f"batch {batch} of flips and truncations", partial(_batch, work, chance), AT_ONCE)
+
+
+def _batch(work: Callable[[Random], list[str]], chance: Random) -> None:
+    with TemporaryDirectory() as name:
+        in_child(lambda: work(chance), Path(name))
+
+
+def _file(world: World, command: Command, name: str, chance: Random) -> list[str]:
+    """The faults of a job's file that neither its reader nor `make verify` saw."""
+    reader = READERS.get(f"{command.kind} {name}")
+    with world.without(command) as folder:
+        for file in command.files:
+            if (world.project.root / file).is_file():
+                os.link(world.project.root / file, folder / file)
+        path = folder / command.job.file(name)
+        whole = path.read_bytes()
+        unseen = []
+        for content, said in spoiled(whole, chance):
+            path.unlink()
+            path.write_bytes(content)
+            try:
+                if reader is not None:
+                    reader(path)
+            except StageError as error:
+                if len(str(error).splitlines()) != 1:
+                    unseen.append(f"{said}: not one line: {error}")
+                continue
+            except Exception as error:
+                unseen.append(f"{said}: {type(error).__name__}: {error}")
+                continue
+            if not _verified(folder, command, name):
+                unseen.append(f"{said}: unseen")
+        return unseen
+
+
+def _verified(folder: Path, command: Command, name: str) -> bool:
+    """Whether `make verify` finds the file damaged."""
+    manifest = json.loads((folder / command.job.file("manifest")).read_text())
+    wanted = {entry["path"]: entry["sha256"] for entry in manifest["outputs"].values()}
+    path = command.job.file(name)
+    return path in wanted and sha256_file(folder / path) != wanted[path]
+
+
+def _state(chance: Random) -> list[str]:
+    """The faults of a saved state that is taken up as another than it was."""
+    path, kind = Path("state.pt"), KINDS["resume state"]
+    kind.write(path, 0)
+    whole, before = path.read_bytes(), plain(kind.read(path))
+    unseen = []
+    for content, said in spoiled(whole, chance):
+        path.write_bytes(content)
+        found = load_state(path, KEY, CPU)
+        if found is not None and plain(found) != before:
+            unseen.append(f"{said}: taken up as another state")
+    return unseen
+
+
+def spoiled(whole: bytes, chance: Random) -> Iterator[tuple[bytes, str]]:
+    """A content with AT_ONCE faults, one at a time, each with what it is: three of four a flipped bit, else a cut."""
+    for number in range(AT_ONCE):
+        at = chance.randrange(len(whole))
+        if number % 4 == 3:
+            yield whole[:at], f"cut at byte {at}"
+        else:
+            bit = 1 << chance.randrange(8)
+            yield whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :], f"bit {bit} of byte {at} flipped"
+
+
+def _embeddings(index: Path) -> Path:
+    """The embeddings that an index was built from."""
+    told = json.loads((index.parent / "index.json").read_text())["inputs"]["embeddings"]["path"]
+    return index.parents[3] / str(told)
+
+
+ROW = Row("flipped", "a flipped bit or a cut file, every kind", trials)

@@ -1,0 +1,2 @@
+from tests.faults.suite import Row
+ROW = Row("killed_commands", "stub", lambda world, size: ())
