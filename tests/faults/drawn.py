@@ -28,7 +28,9 @@ wild = st.one_of(
     st.integers(-(10**40), 10**40),
     st.floats(),
     st.text(max_size=20),
-    st.sampled_from(["8/255", "1/0", "-1", "", " ", ".", "..", "/", "a/b", "\n", "auto", "all", "{x}", "$HOME", "lsp.m"]),
+    st.sampled_from(
+        ["8/255", "1/0", "-1", "", " ", ".", "..", "/", "a/b", "\n", "auto", "all", "{x}", "$HOME", "lsp.m"]
+    ),
     st.lists(st.integers() | st.text(max_size=5), max_size=MANY),
     st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=5) | st.none(), max_size=MANY),
 )
@@ -149,7 +151,7 @@ def changed(draw: Callable[..., Any], content: Config) -> Config:
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
     """Every (container, key) of a config."""
-    for key, item in (value.items() if isinstance(value, dict) else enumerate(value)):
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         yield value, key
         if isinstance(item, dict | list):
             yield from _places(item)

@@ -29,6 +29,7 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
 def _whole(world: World, command: Command) -> None:
     with world.without(command) as folder:
         ended = forked(command.run, folder)
+        world.timed[command.job.log] = ended.seconds
         _check_end(world, command, folder, ended)
 
 

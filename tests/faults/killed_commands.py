@@ -1,2 +1,153 @@
-from tests.faults.suite import Row
-ROW = Row("killed_commands", "stub", lambda world, size: ())
+"""SIGKILL at random of whole commands, Snakemake's main process and those of the workflow, alone or with their jobs.
+
+Run again they end with the files that they would have made: outcomes, weights and tables byte for byte.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stages.core.files import write_json
+from tests.conftest import Project
+from tests.faults.alike import content
+from tests.faults.processes import SNAKEMAKE, end, finished, killed, python, run_again
+from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Trial
+from tests.faults.world import CONFIG, World
+from workflow.planning.jobs import Job
+from workflow.planning.stages import STAGES
+
+UNLIKE = ("results/resume/", "results/verify/", "results/evaluate/", "logs/")  # what is left of attempts
+TIMED_PAGE = "report.html"
+EVALUATE = python(
+    "workflow.commands.evaluate",
+    *("--checkpoint", "outside.pt", "--dataset", CONFIG, "--architecture", "net.py:net", "--images", "2"),
+    *("--mean", "0", "0", "0", "--std", "1", "1", "1", "--epsilon", "0.1", "--", "--cores", "2"),
+)
+DRAWS = 6
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, what leaves it something to do, and how long it then takes at most, in seconds."""
+
+    words: tuple[str, ...]
+    undo: Callable[[World, Project, random.Random], object]
+    seconds: float
+
+
+def undo_jobs(world: World, project: Project, chance: random.Random) -> None:
+    """Remove what some job has written and saved, with all that was made from it."""
+    jobs = [job for stage in STAGES for job in world.plan.of(stage).values() if stage.name not in ("data", "certify")]
+    jobs += [*world.plan.tables.values(), *world.plan.lists.values()]
+    chosen = chance.choice([job for job in jobs if job.stage.name in ("train", "attack", "lipschitz", "pictures")])
+    for job in [chosen, *_made_from(chosen, jobs)]:
+        for name in job.stage.files:
+            (project.root / job.file(name)).unlink(missing_ok=True)
+        if job.stage.resume:
+            shutil.rmtree(project.root / job.stage.resumed(job.key), ignore_errors=True)
+
+
+def _made_from(first: Job, jobs: list[Job]) -> list[Job]:
+    """All jobs after the first that read what it writes, or what those write."""
+    written, found = set(first.outputs().values()), list[Job]()
+    for job in jobs:
+        if written.intersection(job.inputs.values()):
+            written |= set(job.outputs().values())
+            found.append(job)
+    return found
+
+
+def _undo_tables(world: World, project: Project, chance: random.Random) -> None:
+    for job in (*world.plan.tables.values(), *world.plan.lists.values()):
+        for name in job.stage.files:
+            (project.root / job.file(name)).unlink(missing_ok=True)
+
+
+def _undo_evaluation(world: World, project: Project, chance: random.Random) -> None:
+    """Nothing of it is there yet, but the data set and the weights' own files are."""
+
+
+def _undo_code(world: World, project: Project, chance: random.Random) -> None:
+    """Manifests of another code."""
+    for path in _manifests(project):
+        record = json.loads(path.read_text())
+        write_json(path, {**record, "code_digests": ["0" * 16]})
+
+
+def _manifests(project: Project) -> list[Path]:
+    return [path for path in (project.root / "results").rglob("*.json") if '"code_digests"' in path.read_text()]
+
+
+CASES = {
+    "snakemake": Case(SNAKEMAKE, undo_jobs, 15.0),
+    "evaluate": Case(EVALUATE, _undo_evaluation, 40.0),
+    "tables": Case(python("workflow.commands.tables", "--configfile", CONFIG), _undo_tables, 12.0),
+    "publish": Case(python("workflow.commands.publish", "--configfile", CONFIG), lambda *_: None, 8.0),
+    "accept": Case(python("workflow.commands.accept", "--configfile", CONFIG), _undo_code, 8.0),
+}
+
+
+def trials(world: World, size: Size) -> Iterator[Trial]:
+    """Kills of each command: of every other one its jobs run on."""
+    for name, case in CASES.items():
+        for number in range(size.of(2, 20)):
+            alone = number % 2 == 1
+            said = f"kill {number}, its jobs {'run on' if alone else 'too'}"
+            yield Trial(name, said, partial(_killed, world, name, case, size, number, alone))
+
+
+def _killed(world: World, name: str, case: Case, size: Size, number: int, alone: bool) -> None:
+    chance = size.chance("commands", name, number)
+    latest = case.seconds
+    for _ in range(DRAWS):
+        with world.copy() as project:
+            case.undo(world, project, chance)
+            if not killed(project, case.words, chance.uniform(0, latest), alone=alone):
+                latest /= 2
+                continue
+            try:
+                run_again(project, *case.words)
+                check_files(world, project)
+                _check(project, name)
+            finally:
+                end(project.root)
+            return
+    raise SkippedError(f"no kill of {DRAWS} came before the end of {name}")
+
+
+def check_files(world: World, project: Project) -> None:
+    """NotHeldError unless all files of the finished experiment are there as they were, and nothing half-written."""
+    whole = world.project.root
+    files = [path for path in _files(whole) if not path.endswith(TIMED_PAGE)]
+    if wrong := [path for path in files if content(project.root / path) != content(whole / path)]:
+        raise NotHeldError(f"{len(wrong)} files differ from those without the fault: {', '.join(wrong[:3])}")
+    if left := [path for path in _files(project.root) if Path(path).name.startswith(".") and "published" not in path]:
+        raise NotHeldError(f"{', '.join(left[:3])} is left")
+
+
+def _check(project: Project, name: str) -> None:
+    """NotHeldError unless what the command adds is there."""
+    if name == "accept":
+        nothing_to_do(project)
+    if name == "publish":
+        finished(project, *python("workflow.commands.republish", "--check"))
+    if name == "evaluate" and not (project.root / "results/evaluate/outside/entry.json").is_file():
+        raise NotHeldError("the evaluation's entry is not there")
+
+
+def nothing_to_do(project: Project) -> None:
+    """NotHeldError unless Snakemake takes all that is there as made."""
+    if "Nothing to be done" not in (told := finished(project, *SNAKEMAKE, "-n")):
+        raise NotHeldError(f"finished jobs are to be made again: {' '.join(told.split()[-30:])}")
+
+
+def _files(root: Path) -> list[str]:
+    paths = (str(path.relative_to(root)) for path in (root / "results").rglob("*") if path.is_file())
+    return [path for path in paths if not path.startswith(UNLIKE)]
+
+
+ROW = Row("commands", "SIGKILL at random, whole commands", trials)

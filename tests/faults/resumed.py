@@ -43,13 +43,17 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
 
 def methods() -> dict[str, TrainSettings]:
     """A run of every preset, and of every objective and augmentation that is in none of them, schedules by turns."""
-    raw = {name: {**preset, **({"lsp": {"m": small_training.M}} if "lsp" in preset else {})} for name, preset in PRESETS.items()}
+    raw = {
+        name: {**preset, **({"lsp": {"m": small_training.M}} if "lsp" in preset else {})}
+        for name, preset in PRESETS.items()
+    }
     for part, kind in (("objective", "objectives"), ("augmentation", "augmentations")):
         used = {preset.get(part, {}).get("name", "") for preset in PRESETS.values()}
         new = {name.replace("_", "-") for name in known(kind)} - used
         raw |= {name: {part: {"name": name}, **_recipe(kind, name)} for name in sorted(new)}
     return {
-        name: small_training.settings(method, schedule=_schedule(number)) for number, (name, method) in enumerate(raw.items())
+        name: small_training.settings(method, schedule=_schedule(number))
+        for number, (name, method) in enumerate(raw.items())
     }
 
 

@@ -75,7 +75,7 @@ FAULTS: Mapping[str, tuple[Callable[[Path, int], None], Callable[[int], None]]] 
 
 
 def trials(world: World, size: Size) -> Iterator[Trial]:
-    """Every fault for every kind of file, and for the lease; for every kind of job one fault, or all in the full size."""
+    """Every fault for every kind of file, and for the lease; for every kind of job one, in the full size all."""
     for fault in FAULTS:
         for name, kind in KINDS.items():
             yield Trial(fault, f"writing {name}", partial(_file, world, kind, fault))
@@ -139,7 +139,11 @@ def _stage(world: World, command: Command, fault: str) -> None:
     """Run a job whose outputs and saved states go to that disk."""
     spoil, suffer = FAULTS[fault]
     with world.without(command) as folder, _disk(world) as disk:
-        largest = max((world.project.root / path).stat().st_size for path in command.files if (world.project.root / path).is_file())
+        largest = max(
+            (world.project.root / path).stat().st_size
+            for path in command.files
+            if (world.project.root / path).is_file()
+        )
         with contextlib.chdir(folder):
             shutil.copytree("results", disk / "results", copy_function=_linked)
         os.rename(folder / "results", folder / "inputs")

@@ -41,7 +41,6 @@ from stages.neighbors.index import read_index, write_index
 from tests.made_up import pictures
 from tests.unit.drawing import labelled_images
 
-
 ROWS, WIDTH, KEY = 300, 8, "this run"
 CPU = torch.device("cpu")
 VERSIONS = (0, 1)
@@ -103,11 +102,19 @@ def _index(path: Path, version: int) -> None:
 
 KINDS: Mapping[str, Kind] = {
     "images": Kind(lambda path, version: write_images(path, _images(version)), read_images),
-    "weights": Kind(lambda path, version: write_weights(path, {"kernel": _matrix(version)}, {"width": version}), read_weights),
+    "weights": Kind(
+        lambda path, version: write_weights(path, {"kernel": _matrix(version)}, {"width": version}), read_weights
+    ),
     "embeddings": Kind(lambda path, version: write_embeddings(path, _matrix(version)), read_embeddings),
     "index": Kind(_index, _read_index),
-    "neighbors": Kind(lambda path, version: write_neighbors(path, Neighbors(_companions(version), _matrix(version).double())), read_neighbors),
-    "structure": Kind(lambda path, version: write_structure(path, Structure(_companions(version), _matrix(version).softmax(1))), read_structure),
+    "neighbors": Kind(
+        lambda path, version: write_neighbors(path, Neighbors(_companions(version), _matrix(version).double())),
+        read_neighbors,
+    ),
+    "structure": Kind(
+        lambda path, version: write_structure(path, Structure(_companions(version), _matrix(version).softmax(1))),
+        read_structure,
+    ),
     "outcomes": Kind(lambda path, version: write_outcomes(path, _rows(OUTCOME_SCHEMA, version)), read_outcomes),
     "lipschitz": Kind(lambda path, version: write_lipschitz(path, _rows(SCHEMA, version)), read_lipschitz),
     "pictures": Kind(_pictures, read_pictures),

@@ -60,12 +60,12 @@ class Command:
 class World:
     """`root`/project holds the finished experiment, made when it is first asked for; `root`/scratch what trials make.
 
-    tiny: a project after the tiny experiment, to begin from.
+    tiny: a project after the tiny experiment, to begin from; timed: seconds of commands that were run, by their logs.
     """
 
     root: Path
     tiny: Project | None = None
-    _seconds: dict[str, float] = field(default_factory=dict)
+    timed: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def project(self) -> Project:
@@ -121,10 +121,10 @@ class World:
 
     def seconds(self, command: Command) -> float:
         """How long the command takes in a child that nothing interrupts."""
-        if command.job.log not in self._seconds:
+        if command.job.log not in self.timed:
             with self.without(command) as folder:
-                self._seconds[command.job.log] = forked(command.run, folder).seconds
-        return self._seconds[command.job.log]
+                self.timed[command.job.log] = forked(command.run, folder).seconds
+        return self.timed[command.job.log]
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[Project]:

@@ -15,6 +15,7 @@ from stages.core.job import epochs
 from stages.core.job.interrupt import Interrupted, interruptible
 from stages.features import state as state_module
 from stages.features import step as step_module
+from stages.features.state import PretrainState
 from tests.unit.features.small_pretraining import EPOCHS, SMALL, STEPS, VARIANTS, everything, run
 from tests.unit.interrupting import EndOfProcess, end_at, interrupted_at, place, plain, saved, signal_at_line
 
