@@ -16,34 +16,31 @@ from tests.conftest import Project
 from tests.faults.alike import content
 from tests.faults.processes import SNAKEMAKE, end, finished, killed, python, run_again
 from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Trial
-from tests.faults.world import CONFIG, World
-from workflow.planning.jobs import Job
+from tests.faults.world import CONFIG, EVALUATE, EVALUATION, World, planned
+from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import STAGES
 
-UNLIKE = ("results/resume/", "results/verify/", "results/evaluate/", "logs/")  # what is left of attempts
+UNLIKE = ("results/resume/", "results/verify/")  # what is left of attempts
 TIMED_PAGE = "report.html"
-EVALUATE = python(
-    "workflow.commands.evaluate",
-    *("--checkpoint", "outside.pt", "--dataset", CONFIG, "--architecture", "net.py:net", "--images", "2"),
-    *("--mean", "0", "0", "0", "--std", "1", "1", "1", "--epsilon", "0.1", "--", "--cores", "2"),
-)
+DEAR = ("train", "attack", "pictures")  # stages with a job of which much is made, so that a trial takes a minute
 DRAWS = 6
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what leaves it something to do, and how long it then takes at most, in seconds."""
+    """A command, what leaves it something to do, and about how long it then takes, in seconds."""
 
     words: tuple[str, ...]
-    undo: Callable[[World, Project, random.Random], object]
+    undo: Callable[[Plan, Project, random.Random, bool], object]
     seconds: float
 
 
-def undo_jobs(world: World, project: Project, chance: random.Random) -> None:
+def undo_jobs(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
     """Remove what some job has written and saved, with all that was made from it."""
-    jobs = [job for stage in STAGES for job in world.plan.of(stage).values() if stage.name not in ("data", "certify")]
-    jobs += [*world.plan.tables.values(), *world.plan.lists.values()]
-    chosen = chance.choice([job for job in jobs if job.stage.name in ("train", "attack", "lipschitz", "pictures")])
+    jobs = [job for stage in STAGES for job in plan.of(stage).values()]
+    jobs += [*plan.tables.values(), *plan.lists.values()]
+    among = ("lipschitz", "certify", *(DEAR if full else ()))
+    chosen = chance.choice([job for job in jobs if job.stage.name in among])
     for job in [chosen, *_made_from(chosen, jobs)]:
         for name in job.stage.files:
             (project.root / job.file(name)).unlink(missing_ok=True)
@@ -52,7 +49,7 @@ def undo_jobs(world: World, project: Project, chance: random.Random) -> None:
 
 
 def _made_from(first: Job, jobs: list[Job]) -> list[Job]:
-    """All jobs after the first that read what it writes, or what those write."""
+    """All jobs that read what the first writes, or what those write."""
     written, found = set(first.outputs().values()), list[Job]()
     for job in jobs:
         if written.intersection(job.inputs.values()):
@@ -61,17 +58,13 @@ def _made_from(first: Job, jobs: list[Job]) -> list[Job]:
     return found
 
 
-def _undo_tables(world: World, project: Project, chance: random.Random) -> None:
-    for job in (*world.plan.tables.values(), *world.plan.lists.values()):
+def _undo_tables(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
+    for job in (*plan.tables.values(), *plan.lists.values()):
         for name in job.stage.files:
             (project.root / job.file(name)).unlink(missing_ok=True)
 
 
-def _undo_evaluation(world: World, project: Project, chance: random.Random) -> None:
-    """Nothing of it is there yet, but the data set and the weights' own files are."""
-
-
-def _undo_code(world: World, project: Project, chance: random.Random) -> None:
+def _undo_code(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
     """Manifests of another code."""
     for path in _manifests(project):
         record = json.loads(path.read_text())
@@ -84,7 +77,7 @@ def _manifests(project: Project) -> list[Path]:
 
 CASES = {
     "snakemake": Case(SNAKEMAKE, undo_jobs, 15.0),
-    "evaluate": Case(EVALUATE, _undo_evaluation, 40.0),
+    "evaluate": Case(EVALUATE, undo_jobs, 20.0),
     "tables": Case(python("workflow.commands.tables", "--configfile", CONFIG), _undo_tables, 12.0),
     "publish": Case(python("workflow.commands.publish", "--configfile", CONFIG), lambda *_: None, 8.0),
     "accept": Case(python("workflow.commands.accept", "--configfile", CONFIG), _undo_code, 8.0),
@@ -103,15 +96,17 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
 def _killed(world: World, name: str, case: Case, size: Size, number: int, alone: bool) -> None:
     chance = size.chance("commands", name, number)
     latest = case.seconds
+    whole = world.evaluated if name == "evaluate" else world.project
+    plan = planned(whole.root, EVALUATION) if name == "evaluate" else world.plan
     for _ in range(DRAWS):
-        with world.copy() as project:
-            case.undo(world, project, chance)
+        with world.copy(whole) as project:
+            case.undo(plan, project, chance, size.full)
             if not killed(project, case.words, chance.uniform(0, latest), alone=alone):
                 latest /= 2
                 continue
             try:
                 run_again(project, *case.words)
-                check_files(world, project)
+                check_files(whole, project)
                 _check(project, name)
             finally:
                 end(project.root)
@@ -119,11 +114,10 @@ def _killed(world: World, name: str, case: Case, size: Size, number: int, alone:
     raise SkippedError(f"no kill of {DRAWS} came before the end of {name}")
 
 
-def check_files(world: World, project: Project) -> None:
-    """NotHeldError unless all files of the finished experiment are there as they were, and nothing half-written."""
-    whole = world.project.root
-    files = [path for path in _files(whole) if not path.endswith(TIMED_PAGE)]
-    if wrong := [path for path in files if content(project.root / path) != content(whole / path)]:
+def check_files(whole: Project, project: Project) -> None:
+    """NotHeldError unless all files of the finished project are there as they were, and nothing half-written."""
+    files = [path for path in _files(whole.root) if not path.endswith(TIMED_PAGE)]
+    if wrong := [path for path in files if content(project.root / path) != content(whole.root / path)]:
         raise NotHeldError(f"{len(wrong)} files differ from those without the fault: {', '.join(wrong[:3])}")
     if left := [path for path in _files(project.root) if Path(path).name.startswith(".") and "published" not in path]:
         raise NotHeldError(f"{', '.join(left[:3])} is left")
@@ -135,8 +129,6 @@ def _check(project: Project, name: str) -> None:
         nothing_to_do(project)
     if name == "publish":
         finished(project, *python("workflow.commands.republish", "--check"))
-    if name == "evaluate" and not (project.root / "results/evaluate/outside/entry.json").is_file():
-        raise NotHeldError("the evaluation's entry is not there")
 
 
 def nothing_to_do(project: Project) -> None:

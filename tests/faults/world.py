@@ -26,6 +26,12 @@ from workflow.planning.tables import make_plan
 CONFIG = "faults.yaml"
 NET = "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 10))\n"
 CORES = "2"
+EVALUATE = (
+    *("python", "-m", "workflow.commands.evaluate", "--checkpoint", "outside.pt", "--dataset", CONFIG),
+    *("--architecture", "net.py:net", "--mean", "0", "0", "0", "--std", "1", "1", "1"),
+    *("--epsilon", "0.1", "--images", "1", "--", "--cores", CORES),
+)
+EVALUATION = "results/evaluate/outside/experiment.yaml"
 
 
 @dataclass(frozen=True)
@@ -126,18 +132,30 @@ class World:
                 self.timed[command.job.log] = forked(command.run, folder).seconds
         return self.timed[command.job.log]
 
+    @cached_property
+    def evaluated(self) -> Project:
+        """The experiment and an evaluation of its checkpoint from elsewhere; only to be read."""
+        project = Project(self.root / "evaluated")
+        if not project.root.is_dir():
+            with self.copy(self.project) as copy:
+                done = copy.command(*EVALUATE)
+                if done.returncode:
+                    raise RuntimeError(done.stdout)
+                copy.root.rename(project.root)
+        return project
+
     @contextlib.contextmanager
-    def copy(self) -> Iterator[Project]:
-        """A copy of the whole project, free to be run and broken."""
+    def copy(self, of: Project) -> Iterator[Project]:
+        """A copy of a whole project, free to be run and broken."""
         with tempfile.TemporaryDirectory(dir=self.scratch) as name:
-            shutil.copytree(self.project.root, Path(name) / "project", symlinks=True)
+            shutil.copytree(of.root, Path(name) / "project", symlinks=True)
             yield Project(Path(name) / "project")
 
 
-def planned(root: Path) -> Plan:
-    """The plan of a project's experiment."""
+def planned(root: Path, config: str = CONFIG) -> Plan:
+    """The plan of an experiment in a project's folder."""
     with contextlib.chdir(root):
-        return make_plan(load_experiment([Path(CONFIG)], ROOT / "config.yaml"))
+        return make_plan(load_experiment([Path(config)], ROOT / "config.yaml"))
 
 
 def clear(folder: Path, command: Command) -> None:
