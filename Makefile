@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status watch accept evaluate export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate status watch accept verify evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,9 +53,10 @@ bench: env ## time training and the AutoAttack engine beside plain loops and the
 	@$(IN_ENV) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
 	@$(IN_ENV) python -m tests.benchmarks
 
-clean: ## remove caches and builds; never results, downloads or .venv
+clean: ## remove caches, builds and what killed jobs left half-written; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@$(PYTHON) -B -m stages.core.leftovers results
 
 tables: env ## make the tables and the report of CONFIG from whatever runs exist; a missing run is a dash
 	@$(IN_ENV) python -m workflow.commands.tables $(CONFIGFILE)
@@ -75,6 +76,9 @@ watch: env ## show CONFIG's stages, running jobs and failures until all is done;
 
 accept: env ## take CONFIG's finished runs as valid under the present code
 	@$(IN_ENV) python -m workflow.commands.accept $(CONFIGFILE)
+
+verify: env ## hash all files of CONFIG against their manifests; REPAIR=1 removes what is damaged and has it made again
+	@$(IN_ENV) python -m workflow.commands.verify $(CONFIGFILE) $(if $(REPAIR),--repair)
 
 evaluate: env ## attack the weights CHECKPOINT on DATASET: [ARCHITECTURE=…] [EPSILON=8/255] [IMAGES=1000] [NAME=…] (docs/checkpoints.md)
 	@$(IN_ENV) python -m workflow.commands.evaluate --checkpoint "$(CHECKPOINT)" --dataset "$(DATASET)" $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) $(if $(EPSILON),--epsilon $(EPSILON)) $(if $(IMAGES),--images $(IMAGES)) $(if $(NAME),--name $(NAME)) -- --cores $(CORES)

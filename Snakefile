@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 sys.path.insert(0, workflow.basedir)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (workflow.basedir, os.environ.get("PYTHONPATH"))))
 
-from stages.core.errors import ConfigError
+from stages.core.errors import ConfigError, StageError
 from workflow.launch.devices import gpu_slots
 from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
@@ -30,6 +30,7 @@ from workflow.planning.stages import (
 from workflow.planning.stages import INDEX, LIPSCHITZ, LIPSCHITZ_LIST, NEIGHBORS, PICTURES, PRETRAIN, REPORT, RESOURCES
 from workflow.planning.stages import STRUCTURE, TABLE, TRAIN, WEIGHTS
 from workflow.planning.tables import make_plan
+from workflow.verify.start import Found, after_jobs, before_jobs
 
 min_version("9.0")
 
@@ -45,6 +46,14 @@ except ConfigError as error:
 if workflow.is_main_process:
     for remark in remarks(experiment):
         print(f"config warning: {remark}", file=sys.stderr)
+
+# What is gone, and what a repair asked for (`make verify REPAIR=1`). `--unlock` makes a folder free to be repaired.
+found = Found()
+if workflow.is_main_process and "--unlock" not in sys.argv:
+    try:
+        found = before_jobs(plan, workflow.overwrite_configfiles)
+    except StageError as error:
+        sys.exit(f"error: {error}")
 
 
 include: "workflow/rules/common.smk"
@@ -65,3 +74,12 @@ rule all:
     default_target: True
     input:
         table_files(),
+        found.again,
+
+
+onsuccess:
+    after_jobs(plan)
+
+
+onerror:
+    after_jobs(plan)

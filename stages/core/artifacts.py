@@ -19,7 +19,8 @@ from torch import Tensor
 
 from stages.core.errors import ArtifactError
 from stages.core.files import atomic, canonical_json, digest
-from stages.core.parquet import read_table, require_file, write_table
+from stages.core.manifests import require_file
+from stages.core.parquet import read_table, write_table
 
 UNLABELLED = -1
 

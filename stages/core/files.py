@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import math
@@ -22,12 +23,16 @@ NEARLY_FULL = 2**14
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on any error removed."""
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on any error removed.
+
+    It is locked while its writer lives, by which `leftovers` tells it from what a killed process left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
     temporary = Path(name)
     try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -39,6 +44,7 @@ def atomic(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _disk_is_full(error: Exception, folder: Path) -> bool:
@@ -61,7 +67,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically, in the order it is given."""
-    write_text(path, json.dumps(_spelled(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """A value as indented JSON, in the order it is given."""
+    return json.dumps(_spelled(value), indent=2, ensure_ascii=False) + "\n"
 
 
 def sha256_file(path: Path) -> str:

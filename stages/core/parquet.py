@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from stages.core.errors import ArtifactError
 from stages.core.files import atomic
+from stages.core.manifests import require_file
 
 
 def write_table(path: Path, table: pa.Table) -> None:
@@ -16,7 +17,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read a Parquet table, page checksums verified."""
+    """Read a Parquet table, held against its manifest, page checksums verified."""
     require_file(path)
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -25,9 +26,3 @@ def read_table(path: Path) -> pa.Table:
         raise ArtifactError(
             f"{path}: not a readable Parquet file ({error}); have the stage that wrote it make it again"
         ) from error
-
-
-def require_file(path: Path) -> None:
-    """ArtifactError unless the file is there."""
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file; the stage before writes it")

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from stages.core.errors import ArtifactError
 from stages.core.files import atomic, canonical_json, digest
-from stages.core.parquet import require_file
+from stages.core.manifests import require_file
 
 Array = NDArray[Any]
 KINDS = ("good", "typical", "bad")  # of anchors, by how many of their companions carry their label

@@ -14,6 +14,7 @@ from stages.core.config.structure import NeighborSearch
 from stages.core.errors import ArtifactError, StageError
 from stages.core.files import atomic, write_text
 from stages.core.job.progress import log_line
+from stages.core.manifests import require_file
 
 POINTS_A_CELL = 39
 """FAISS's own least number of training points for each k-means centroid."""
@@ -122,6 +123,7 @@ def read_index(path: Path, embeddings: Tensor) -> Any:
     for needed in (path, checksum_path(path)):
         if not needed.is_file():
             raise ArtifactError(f"{needed}: no such file; run `python -m stages.neighbors build` first")
+        require_file(needed)
     content = path.read_bytes()
     if checksum_path(path).read_text(encoding="utf-8").split()[:1] != [hashlib.sha256(content).hexdigest()]:
         raise ArtifactError(f"{path}: the content differs from its checksum; build it again (`snakemake -R index`)")

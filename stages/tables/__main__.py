@@ -8,6 +8,7 @@ from stages.core.files import write_text
 from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
+from stages.tables import gone
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
 from stages.tables.figure import draw_losses
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     cli = parser("tables", __doc__ or "", Plan, EXAMPLE, gpu=False)
     cli.add_argument("--root", type=Path, required=True, help="what the plan's paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that the table's files go to")
+    gone.add_argument(cli)
     args = cli.parse_args(argv)
     with one_line_errors():
         plan = load_settings(args.settings, Plan)
@@ -53,7 +55,9 @@ def main(argv: list[str] | None = None) -> None:
                 device=None,
             )
         ) as facts:
-            facts["missing"] = (write_table if plan.kind == "table" else write_figure)(plan, args.root, outputs)
+            shown = plan.model_copy(update={"notes": (*plan.notes, *gone.gone_notes(args.gone))})
+            facts["missing"] = (write_table if plan.kind == "table" else write_figure)(shown, args.root, outputs)
+            facts["gone"] = args.gone
         for name in facts["missing"]:
             log_line(f"{plan.table}: missing {name}")
 

@@ -5,14 +5,15 @@ keeps that epoch's clean and PGD accuracy under `facts.test_selected`, with the 
 are shown where a column of the table has the same: the same PGD on the same images. AutoAttack is never selected on.
 """
 
-import json
 from math import isclose
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from stages.core.config.table_plan import Column, Plan, Row
+from stages.core.errors import ArtifactError
 from stages.core.job.progress import log_line
+from stages.core.manifests import read_manifest
 from stages.tables.cells import Cell
 
 
@@ -29,8 +30,8 @@ def _note(row: Row, cells: list[Cell], root: Path) -> str:
         if run.test_selected is None:
             continue
         try:
-            found.append(json.loads((root / run.test_selected).read_text(encoding="utf-8"))["facts"]["test_selected"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            found.append(read_manifest(root / run.test_selected)["facts"]["test_selected"])
+        except (ArtifactError, KeyError, TypeError) as error:
             log_line(f"warning: {run.test_selected}: no test-selected figures ({type(error).__name__}: {error})")
             missing.append(run.name)
     beside = [cell for cell in cells if all(_same(facts, cell) for facts in found)]

@@ -1,6 +1,5 @@
 """`python -m stages.tables.certificates`: the certificates of an experiment's checkpoints, a line each."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,12 @@ from pydantic import Field
 
 from stages.core.config.quantities import Seed
 from stages.core.config.section import Section
+from stages.core.errors import ArtifactError
 from stages.core.files import write_text
 from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
+from stages.core.manifests import read_json
 from stages.tables.listing import csv_text
 
 UNDER = ("clean", "noise", "fgsm", "pgd", "margin", "aa")
@@ -69,9 +70,9 @@ def main(argv: list[str] | None = None) -> None:
 def read_certificate(path: Path) -> dict[str, Any] | None:
     """What a certificate holds; None, and a line why, for one that is absent or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         line_of = {key: found[key] for key in ("verdict", "epsilon", "images", "accuracies", "transferred", "checks")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ArtifactError, KeyError, TypeError) as error:
         log_line(f"warning: {path}: no certificate ({type(error).__name__}: {error})")
         return None
     return line_of

@@ -4,7 +4,6 @@ The paper argues that a small LSP loss bounds L_x, and a small L_x makes robust.
 Spearman's rank correlation of the LSP loss with the mean L_x, and of the mean L_x with the robust accuracy.
 """
 
-import json
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
@@ -20,6 +19,7 @@ from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.lipschitz import read_lipschitz, summary
+from stages.core.manifests import read_manifest
 from stages.core.outcomes import read_outcomes
 from stages.tables.cells import wilson
 from stages.tables.correlation import spearman
@@ -123,9 +123,9 @@ def kept_lsp_loss(run: Run, manifest: Path, root: Path) -> float | None:
     """The LSP loss at the end of the epoch that was kept; None, and a line why, where that is not on record."""
     history = read_history(run, root)
     try:
-        epoch = json.loads(manifest.read_text(encoding="utf-8"))["facts"]["selected_epoch"]
+        epoch = read_manifest(manifest)["facts"]["selected_epoch"]
         loss = None if isinstance(history, MissingRun) else float(history["lsp_loss"].loc[epoch])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ArtifactError, ValueError, KeyError, TypeError) as error:
         log_line(f"warning: {manifest}: names no kept epoch of the history ({type(error).__name__}: {error})")
         return None
     return loss if loss is not None and isfinite(loss) else None

@@ -1,7 +1,6 @@
 """`python -m stages.weights.entry`: an evaluation's outcomes in one file, and its entry for RobustBench's model zoo."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from stages.core.config.attacks import Attack
 from stages.core.files import write_json
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
+from stages.core.manifests import read_json, read_manifest
 from stages.core.parquet import read_table, write_table
 
 OFFICIAL, OURS = "autoattack", "autoattack-engine"
@@ -27,21 +27,15 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument("--into", type=Path, required=True, help="the folder to write to")
     args = cli.parse_args(argv)
     with one_line_errors():
-        facts = read(args.weights)["facts"]
-        manifests = [read(path) for path in args.attacked]
+        facts = read_manifest(args.weights)["facts"]
+        manifests = [read_manifest(path) for path in args.attacked]
         found = entry(facts["architecture"], manifests)
         if args.certificate is not None:
-            found["unreliable"] = read(args.certificate)["verdict"] == "fail"
+            found["unreliable"] = read_json(args.certificate)["verdict"] == "fail"
         write_json(args.into / "entry.json", found)
         tables = [read_table(path.with_suffix(".parquet")) for path in args.attacked]
         write_table(args.into / "outcomes.parquet", pa.concat_tables(tables, promote_options="default"))
         log_line(f"entry: {args.into}/entry.json; to be filled in by you: {unfilled(found)}")
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A manifest or a certificate."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
 
 
 def unfilled(found: dict[str, Any]) -> str:

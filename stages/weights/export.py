@@ -16,8 +16,9 @@ from stages.core.errors import ConfigError
 from stages.core.files import atomic, write_json
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
+from stages.core.manifests import read_manifest
 from stages.core.models.activations import SHARPNESS
-from stages.weights.entry import entry, read, unfilled
+from stages.weights.entry import entry, unfilled
 
 PLAIN = Path(__file__).with_name("plain")
 BLOCKS_A_STAGE = 2
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             temporary.write_text(script, encoding="utf-8")
         known = f"{architecture['backbone']}, width {architecture['width']}"
         known += f", {activation}" if activation != "relu" else ""
-        found = {**entry(known, [read(path) for path in args.attacked]), "additional_data": False}
+        found = {**entry(known, [read_manifest(path) for path in args.attacked]), "additional_data": False}
         write_json(args.into / "entry.json", found)
         log_line(f"export: {args.into}: model.pt, score.py, entry.json (to be filled in by you: {unfilled(found)})")
 

@@ -1,5 +1,10 @@
 """`python -m workflow.commands.accept`: finished runs stand under new code, and nothing else does."""
 
+import os
+import random
+import shutil
+
+from stages.core.manifests import read_manifest, write_manifest
 from tests.conftest import Project
 
 TRADES = "stages/train/objectives/trades.py"
@@ -37,10 +42,36 @@ def test_accepting_never_stands_in_for_a_missing_file(project: Project) -> None:
 
 def test_a_run_made_from_other_files_is_not_accepted_nor_what_follows_it(project: Project) -> None:
     manifest = project.only("neighbors/*/neighbors.json")
-    written = project.manifest("neighbors/*/neighbors.json")["outputs"]["neighbors"]["sha256"]
-    manifest.write_text(manifest.read_text().replace(written, "0" * 64))
+    record = read_manifest(manifest)
+    record["outputs"]["neighbors"]["sha256"] = "0" * 64
+    write_manifest(manifest, record)
     said = accept(project)
     assert "left     structure" in said
     assert "made from another results/neighbors/" in said
     assert "left     train digits/vanilla-" in said
     assert ", 0 are left" not in said
+
+
+def test_results_that_were_copied_without_snakemakes_records_and_with_dates_a_day_off_need_no_rerun(
+    project: Project,
+) -> None:
+    shutil.rmtree(project.root / ".snakemake")
+    shift = random.Random(0)
+    for path in sorted((project.root / "results").rglob("*")):
+        if path.is_file():
+            date = path.stat().st_mtime + shift.uniform(-86_400, 86_400)
+            os.utime(path, (date, date))
+    assert project.planned() != []
+    assert "0 are left for snakemake" in accept(project)
+    assert project.planned() == []
+    project.append(TRADES, "\nEDITED = 1\n")
+    assert project.counted() == {"train": 1, "attack": 1, "pictures": 1, "table": 2}
+
+
+def test_a_copy_that_differs_from_its_manifest_is_not_accepted(project: Project) -> None:
+    shutil.rmtree(project.root / ".snakemake")
+    model = project.only("train/digits/trades-*/seed0/model.safetensors")
+    model.write_bytes(model.read_bytes()[:-1] + b"?!")
+    done = project.command("python", "-m", "workflow.commands.accept", *project.configfiles())
+    assert done.returncode == 1
+    assert "model.safetensors: differs from its manifest; `make verify CONFIG=tiny.yaml REPAIR=1`" in done.stdout

@@ -22,8 +22,9 @@ from stages.core.config.lipschitz import LipschitzSettings
 from stages.core.config.method import TrainSettings
 from stages.core.config.moco import Features
 from stages.core.config.plugins import declares
-from stages.core.errors import ConfigError, StageError
+from stages.core.errors import ArtifactError, ConfigError, StageError
 from stages.core.files import canonical_json
+from stages.core.manifests import read_manifest
 from workflow.commands.cli import ROOT, experiment_of, run
 from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
@@ -122,9 +123,9 @@ class Estimator:
         seconds = [cell["start"] + sum(cell[kind] * part[kind] for kind in part) for part in (least, most)]
         found = Estimate(1, seconds[0], seconds[1], cell["memory"] + batch * cell["memory_an_image"])
         try:
-            record = json.loads((self.root / job.file("manifest")).read_text(encoding="utf-8"))
+            record = read_manifest(self.root / job.file("manifest"))
             found.took, found.thought = float(record["seconds"]), seconds
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ArtifactError, ValueError, KeyError, TypeError):
             pass
         return found
 
@@ -199,10 +200,10 @@ class Estimator:
             model = TrainSettings.model_validate_json(attacked.settings).model
             return _ours(model.backbone, model.width, model.activation)
         try:
-            facts = json.loads((self.root / attacked.file("manifest")).read_text(encoding="utf-8"))["facts"]
+            facts = read_manifest(self.root / attacked.file("manifest"))["facts"]
             told = ("architecture", "classes", "width", "code")
             return {"architecture": facts["architecture"], **{key: facts[key] for key in told if key in facts}}
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ArtifactError, ValueError, KeyError, TypeError):
             raise ConfigError(
                 f"{attacked.inputs['file']}: which net it holds is known once it is read; run `snakemake --until"
                 " weights` first"
@@ -225,10 +226,10 @@ class Estimator:
         name = data.key.rpartition("-")[0]
         have = known(self.plan.experiment.datasets[name].data)
         try:
-            facts = json.loads((self.root / data.file("manifest")).read_text(encoding="utf-8"))["facts"]
+            facts = read_manifest(self.root / data.file("manifest"))["facts"]
             train, test, side = facts["train"]["images"], facts["test"]["images"], facts["train"]["shape"][2]
             return Sizes(train, test, side, facts.get("unlabelled", {}).get("images", 0))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ArtifactError, ValueError, KeyError, TypeError):
             if have.train is None or have.test is None or have.side is None:
                 raise ConfigError(
                     f"datasets.{name}: how many images of what size it has is known once they are prepared; run"

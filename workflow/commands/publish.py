@@ -12,6 +12,7 @@ from typing import Any
 
 from stages.core.errors import ArtifactError
 from stages.core.files import unpacked_json, write_json, write_text
+from stages.core.manifests import read_manifest, require_file, write_manifest
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
@@ -45,17 +46,19 @@ def main(argv: list[str] | None = None) -> None:
     folder = published_folder(experiment)
     source = folder if args.again else Path(RESULTS)
     plan = make_plan(experiment, folder if args.again else Path())
-    wanted = [path.removeprefix(RESULTS) for path in _sources(plan)]
+    wanted = {path.removeprefix(RESULTS): is_manifest for path, is_manifest in _sources(plan).items()}
     if args.again:  # no published outcome rests on these, and tables and report name what they lack
-        wanted = [
-            path for path in wanted if (source / path).is_file() or not path.startswith(("certify/", "lipschitz/"))
-        ]
+        wanted = {
+            path: is_manifest
+            for path, is_manifest in wanted.items()
+            if (source / path).is_file() or not path.startswith(("certify/", "lipschitz/"))
+        }
     if missing := [source / path for path in wanted if not (source / path).is_file()]:
         raise ArtifactError(f"{missing[0]}: not made yet ({len(missing)} missing); run snakemake first")
     fresh = folder.with_name(f".{folder.name}")
     shutil.rmtree(fresh, ignore_errors=True)
-    for path in wanted:
-        _copy(source / path, fresh / path)
+    for path, is_manifest in wanted.items():
+        _copy(source / path, fresh / path, is_manifest=is_manifest)
     for name, table in plan.tables.items():
         write_json(fresh / "plans" / f"{name}.json", relative(told(table.plan)))
     for name in ("certificates", "lipschitz"):
@@ -75,8 +78,10 @@ def main(argv: list[str] | None = None) -> None:
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
 
 
-def _sources(plan: Plan) -> list[str]:
-    return sorted({job.file(name) for stage in STAGES for job in plan.of(stage).values() for name in stage.published})
+def _sources(plan: Plan) -> dict[str, bool]:
+    """The files that published tables rest on, in order, and whether each is a manifest."""
+    jobs = ((job, name) for stage in STAGES for job in plan.of(stage).values() for name in stage.published)
+    return dict(sorted((job.file(name), name == "manifest") for job, name in jobs))
 
 
 def published_report(plan: Plan) -> dict[str, Any]:
@@ -99,9 +104,14 @@ def relative(value: Any) -> Any:
     return value.removeprefix(RESULTS) if isinstance(value, str) else value
 
 
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+def _copy(source: Path, target: Path, *, is_manifest: bool) -> None:
+    """Copy a file; a manifest of before they had one gets a digest of its own."""
+    if is_manifest:
+        write_manifest(target, read_manifest(source))
+    else:
+        require_file(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 if __name__ == "__main__":

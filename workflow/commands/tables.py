@@ -1,16 +1,18 @@
 """`python -m workflow.commands.tables`: an experiment's tables from whatever runs exist; a missing one is a dash."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 from stages.core.config.pictures import CHECKPOINT
+from stages.core.errors import ArtifactError
+from stages.core.manifests import read_manifest
 from workflow.commands.cli import experiment_of, run
 from workflow.planning.jobs import Job
 from workflow.planning.pictures import arguments
-from workflow.planning.stages import ASSUMPTIONS
+from workflow.planning.stages import ASSUMPTIONS, FIGURE, REPORT, TABLE
 from workflow.planning.tables import make_plan
+from workflow.verify.files import Files
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,9 +22,11 @@ def main(argv: list[str] | None = None) -> None:
     for job in plan.pictures.values():
         if _to_be_shown(job):
             _run(job, *arguments(job), "--pictures", job.file("pictures"), "--device", experiment.device)
+    files = Files(plan)
     for job in (*plan.tables.values(), *plan.lists.values()):
         root = [] if job.stage is ASSUMPTIONS else ["--root", "."]  # they are made from no file
-        _run(job, *root, "--out", job.folder)
+        gone = ["--gone", *files.gone_behind(job)] if job.stage in (TABLE, FIGURE, REPORT) else []
+        _run(job, *root, "--out", job.folder, *gone)
     print(f"tables: results/tables/{experiment.place}/, all in one page: {plan.lists['report'].file('report')}")
 
 
@@ -33,8 +37,8 @@ def _to_be_shown(job: Job) -> bool:
     if not there.intersection(checkpoints) or not there.issuperset({*job.inputs.values()} - {*checkpoints}):
         return False
     try:
-        missing = json.loads(Path(job.file("manifest")).read_text(encoding="utf-8"))["facts"]["missing"]
-    except (OSError, ValueError, KeyError, TypeError):
+        missing = read_manifest(Path(job.file("manifest")))["facts"]["missing"]
+    except (ArtifactError, KeyError, TypeError):
         return True
     return bool(missing) or not Path(job.file("pictures")).is_file()
 

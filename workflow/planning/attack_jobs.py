@@ -12,7 +12,9 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from stages.core.config.attacks import Attack
+from stages.core.errors import ArtifactError
 from stages.core.files import digest
+from stages.core.manifests import read_manifest
 
 
 class Attacks(NamedTuple):
@@ -46,9 +48,9 @@ def _finished(folder: Path) -> dict[str, dict[str, Attack]]:
     found: dict[str, dict[str, Attack]] = {}
     for path in sorted(folder.glob("attacks-*.json")) if folder.is_dir() else ():
         try:
-            attacks = json.loads(path.read_text(encoding="utf-8"))["settings"]["attacks"]
+            attacks = read_manifest(path)["settings"]["attacks"]
             found[path.stem] = {key: _revived(json.dumps(attack)) for key, attack in attacks.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        except (ArtifactError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
             continue
     return found
 

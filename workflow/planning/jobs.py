@@ -1,13 +1,13 @@
 """What is planned: every job of an experiment, by its kind and its name among its kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from stages.core.config.table_plan import Plan as TablePlan
 from workflow.planning.experiment import Experiment
-from workflow.planning.stages import Stage
+from workflow.planning.stages import STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -136,3 +136,19 @@ class Plan:
         """The jobs of a stage that the tables rest on."""
         jobs: Mapping[str, Job] = getattr(self, stage.name)
         return jobs
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job, none before one that it reads from."""
+        for stage in STAGES:
+            yield from self.of(stage).values()
+        yield from self.tables.values()
+        yield from self.lists.values()
+
+    def put(self, job: Job) -> None:
+        """Put a job in the place of the one of its name."""
+        if job.stage in STAGES:
+            getattr(self, job.stage.name)[job.key] = job
+        elif isinstance(job, TableJob):
+            self.tables[job.plan.table] = job
+        else:
+            self.lists[job.key.rpartition("/")[2]] = job

@@ -7,7 +7,6 @@ Where files come from (folder) and titles are no part of it.
 between two stages is never taken for fresh.
 """
 
-import json
 import os
 import re
 from dataclasses import replace
@@ -23,8 +22,9 @@ from stages.core.config.method import Method, TrainSettings
 from stages.core.config.moco import Features
 from stages.core.config.plugins import module_name
 from stages.core.config.structure import StructureChoice
-from stages.core.errors import ConfigError
+from stages.core.errors import ArtifactError, ConfigError
 from stages.core.files import canonical_json, digest, sha256_file
+from stages.core.manifests import read_manifest
 from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.checks import check_method
 from workflow.planning.experiment import Experiment
@@ -70,9 +70,9 @@ class Planner:
         have = known(settings)
         if have.classes is None:
             try:
-                manifest = json.loads((self.root / self.data(dataset).file("manifest")).read_text("utf-8"))
+                manifest = read_manifest(self.root / self.data(dataset).file("manifest"))
                 have = replace(have, classes=len(manifest["facts"]["train"]["class_counts"]))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (ArtifactError, KeyError, TypeError):
                 return have
         return have
 

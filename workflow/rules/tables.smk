@@ -30,8 +30,10 @@ rule table:
         settings=lambda wildcards: plan.tables[wildcards.table].settings,
         code=lambda wildcards: plan.tables[wildcards.table].code,
         folder=lambda wildcards: plan.tables[wildcards.table].folder,
+        gone=lambda wildcards: found.gone.get(wildcards.table, []),
     shell:
         command(TABLE) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"
+        " --gone {params.gone:q}"
 
 
 use rule table as figure with:
@@ -174,5 +176,7 @@ rule report:
         settings=lambda wildcards: plan.lists["report"].settings,
         code=lambda wildcards: plan.lists["report"].code,
         folder=lambda wildcards: plan.lists["report"].folder,
+        gone=lambda wildcards: found.gone.get("report", []),
     shell:
         command(REPORT) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"
+        " --gone {params.gone:q}"

@@ -1,6 +1,6 @@
 """What every stage's entry does: settings in, errors as one line, a manifest beside the outputs.
 
-Outputs are declared up front: on any error those that exist are removed, so that none is left half-made.
+Outputs are declared up front, so that an error leaves either those of before, all of them, or none.
 """
 
 import argparse
@@ -23,9 +23,11 @@ from stages.core.code import code_digest
 from stages.core.config.help import settings_help
 from stages.core.config.messages import validation_message
 from stages.core.errors import ConfigError, StageError
-from stages.core.files import digest, sha256_file, unpacked_json, write_json
+from stages.core.files import digest, sha256_file, unpacked_json
 from stages.core.job.interrupt import EXIT_STATUS, Interrupted, interruptible
 from stages.core.job.progress import log_line
+from stages.core.leftovers import sweep
+from stages.core.manifests import write_manifest
 
 if TYPE_CHECKING:
     import torch
@@ -122,14 +124,18 @@ class Job:
 
 @contextlib.contextmanager
 def recorded(job: Job) -> Iterator[dict[str, Any]]:
-    """Run a stage's body; then write its manifest, or on an error remove every output.
+    """Run a stage's body; then write its manifest.
 
+    An error before the first output was replaced leaves those of before as they were; after that all are removed, for
+    old and new do not go together. What a killed attempt left half-written goes first.
     Yields a dict for facts worth keeping (duplicates, recall, ...); it lands in the manifest as `facts`.
     """
     started = time.monotonic()
     facts: dict[str, Any] = {}
+    hashes, files = job.hashes, job.files().values()
+    sweep(files)
+    before = {path: _version(path) for path in files}
     try:
-        hashes = job.hashes
         yield facts
         outputs = job.outputs.items()
         record = {
@@ -143,11 +149,21 @@ def recorded(job: Job) -> Iterator[dict[str, Any]]:
             "seconds": round(time.monotonic() - started, 3),
             "facts": facts,
         }
-        write_json(job.manifest, record)
+        write_manifest(job.manifest, record)
     except BaseException:
-        for path in job.files().values():
-            path.unlink(missing_ok=True)
+        if any(_version(path) != version for path, version in before.items()):
+            for path in files:
+                path.unlink(missing_ok=True)
         raise
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from the one that replaces it; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _computed_on(job: Job) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from stages.core.files import write_text
 from stages.core.host import limit_threads
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
+from stages.tables import gone
 from stages.tables.paper import PAPER
 from stages.tables.report.page import PAGE, document
 from stages.tables.report.told import Report
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     cli = parser("tables.report", __doc__ or "", Report, EXAMPLE, gpu=False)
     cli.add_argument("--root", type=Path, required=True, help="what the paths are relative to")
     cli.add_argument("--out", type=Path, required=True, help="the folder that report.html goes to")
+    gone.add_argument(cli)
     args = cli.parse_args(argv)
     with one_line_errors():
         report = load_settings(args.settings, Report)
@@ -41,8 +43,10 @@ def main(argv: list[str] | None = None) -> None:
                 device=None,
             )
         ) as facts:
-            write_text(output, document(report, args.root))
+            note = " ".join(filter(None, (report.note, *gone.gone_notes(args.gone))))
+            write_text(output, document(report.model_copy(update={"note": note}), args.root))
             facts["missing"] = [path for path, file in inputs.items() if not file.is_file()]
+            facts["gone"] = args.gone
         for path in facts["missing"]:
             log_line(f"report: missing {path}")
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pyarrow.compute as pc
 
 from stages.core.errors import ArtifactError
+from stages.core.manifests import read_manifest
 from stages.core.parquet import read_table
 from stages.tables.report.read import Manifest, read
 from stages.tables.report.told import Made, Report
@@ -48,7 +49,7 @@ class Files:
     def manifest(self, path: str) -> Manifest | None:
         """What a job says of itself; None where that cannot be read."""
         if path not in self._manifests:
-            self._manifests[path] = read(self.root / path, Manifest)
+            self._manifests[path] = read(self.root / path, Manifest, read_manifest)
         return self._manifests[path]
 
     def seconds(self, job: Made) -> float | None:

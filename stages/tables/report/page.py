@@ -7,7 +7,9 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from stages.core.errors import ArtifactError
 from stages.core.job.progress import log_line
+from stages.core.manifests import require_file
 from stages.tables.paper import read_paper
 from stages.tables.report import cost, lipschitz, verdict
 from stages.tables.report.files import Files
@@ -79,9 +81,10 @@ def _titles(report: Report) -> dict[str, str]:
 def _assumptions(path: Path) -> Markup:
     """The list of assumptions as HTML, its headings one level further down; nothing where it is missing."""
     try:
+        require_file(path)
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        log_line(f"warning: {path}: no assumptions ({error.strerror})")
+    except (ArtifactError, OSError, ValueError) as error:
+        log_line(f"warning: {path}: no assumptions ({error})")
         return Markup("")
     body = text.partition("\n## ")  # its head repeats what the report opens on
     # The list is our own stage's; raw HTML in it, which names could hold, stays text.

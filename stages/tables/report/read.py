@@ -3,7 +3,6 @@
 A file that is missing, or of another form, is told of in the log and taken for missing, never fatal.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -11,7 +10,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.core.config.messages import validation_message
+from stages.core.errors import ArtifactError
 from stages.core.job.progress import log_line
+from stages.core.manifests import read_json
 
 Part = TypeVar("Part", bound=BaseModel)
 
@@ -136,14 +137,14 @@ class Judged(Read):
         return self.checkpoints.answer != "not asked"
 
 
-def read(path: Path, part: type[Part], at: Callable[[Any], Any] = lambda found: found) -> Part | None:
-    """A JSON file's part; at: where in the file it lies."""
+def read(path: Path, part: type[Part], load: Callable[[Path], Any] = read_json) -> Part | None:
+    """A JSON file's part; load: what reads the file."""
     try:
-        return part.model_validate(at(json.loads(path.read_text(encoding="utf-8"))))
+        return part.model_validate(load(path))
     except ValidationError as error:
         log_line(f"warning: {path}: {validation_message(error, part)}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log_line(f"warning: {path}: cannot be read ({type(error).__name__}: {error})")
+    except ArtifactError as error:
+        log_line(f"warning: {error}")
     return None
 
 

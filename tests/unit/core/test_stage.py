@@ -165,19 +165,64 @@ def test_a_manifest_says_settings_inputs_outputs_code_seed_versions_device_and_f
     assert manifest["seconds"] >= 0
 
 
+def finished_before(folder: Path) -> dict[str, str]:
+    """A job that was done; its files and what they hold."""
+    (folder / "input").write_text("given")
+    with record(folder):
+        for name in ("one", "two"):
+            (folder / name).write_text(f"old {name}")
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_error_removes_every_output_and_the_manifest(error: type[BaseException], tmp_path: Path) -> None:
-    (tmp_path / "input").write_text("given")
-    (tmp_path / "manifest.json").write_text("old")
+def test_an_error_before_an_output_was_replaced_leaves_those_of_before(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    before = finished_before(tmp_path)
+    with pytest.raises(error), record(tmp_path):
+        half_written(tmp_path / "one", error())
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_after_an_output_was_replaced_leaves_none_of_old_or_new(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    finished_before(tmp_path)
     with pytest.raises(error), record(tmp_path):
         half_written(tmp_path / "one", error(), whole=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["input"]
+    assert contents(tmp_path) == {"input": "given"}
 
 
 def test_an_output_that_was_never_written_is_an_error_and_leaves_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), record(tmp_path):
         (tmp_path / "one").write_text("one")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_input_that_cannot_be_read_is_found_before_any_output_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = finished_before(tmp_path)
+
+    def broken(path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr("stages.core.job.stage.sha256_file", broken)
+    with pytest.raises(OSError, match="Input/output error"), record(tmp_path):
+        (tmp_path / "one").write_text("new")
+    assert contents(tmp_path) == before
+
+
+def test_what_a_killed_attempt_left_half_written_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".one.abcd1234").write_text("half")
+    (tmp_path / ".other.abcd1234").write_text("another job's")
+    finished_before(tmp_path)
+    assert contents(tmp_path).keys() == {"input", "one", "two", "manifest.json", ".other.abcd1234"}
 
 
 def test_settings_come_as_json_packed_json_or_a_file(tmp_path: Path) -> None:

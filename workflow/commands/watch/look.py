@@ -1,12 +1,13 @@
 """One look at every job of a plan: what its output, its log and its heartbeat say."""
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.core.errors import ArtifactError
+from stages.core.manifests import read_manifest
 from workflow.commands.watch.logs import Log, read_log
 from workflow.commands.watch.said import Said, said
 from workflow.planning.jobs import Job, Plan
@@ -177,9 +178,8 @@ class Observer:
         manifest = job.file("manifest")
         if manifest not in self._took:
             self._took[manifest] = None
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                record = json.loads((self.root / manifest).read_text(encoding="utf-8"))
-                self._took[manifest] = float(record["seconds"])
+            with contextlib.suppress(ArtifactError, ValueError, KeyError, TypeError):
+                self._took[manifest] = float(read_manifest(self.root / manifest)["seconds"])
         return self._took[manifest]
 
 

@@ -1,0 +1,74 @@
+"""Files that a run makes again because a repair asked for it, though all that was made from them is there.
+
+Snakemake by itself makes no file that only finished jobs read; and if it is told to, it makes theirs again too. So
+these files become targets of the run, and the jobs that are done and read them are left as they are: if they come out
+with the same bits nothing else is touched, and if not the run after that sees it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from stages.core.files import write_json
+from workflow.planning.jobs import Job, Plan
+from workflow.verify.files import Files
+
+BEING_MADE = "results/verify/being-made-again"  # the input, never there, of a job that is left as it is
+
+
+def record_of(plan: Plan) -> Path:
+    """Where it is noted what is to be made again."""
+    return Path(f"results/verify/{plan.experiment.place}.json")
+
+
+def noted(files: Files) -> list[str]:
+    """The noted files that are planned and still absent."""
+    try:
+        again = json.loads((files.root / record_of(files.plan)).read_text(encoding="utf-8"))["again"]
+        return [path for path in again if path in files.maker and not files.is_there(path)]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def has_note(files: Files) -> bool:
+    """Whether anything is noted."""
+    return (files.root / record_of(files.plan)).is_file()
+
+
+def note(files: Files, again: Iterable[str]) -> None:
+    """Note the files that are to be made again, in the place of those noted before."""
+    path, paths = files.root / record_of(files.plan), list(again)
+    if paths:
+        write_json(path, {"again": paths})
+    else:
+        path.unlink(missing_ok=True)
+
+
+def leave_finished(files: Files, again: Iterable[str]) -> None:
+    """Change the plan so that no job that is done is run for the files that are made again."""
+    makers = _makers(files, again)
+    made = made_for(files, again)
+    for job in files.jobs:
+        reads = not made.isdisjoint(job.inputs.values())
+        if reads and files.is_done(job) and not any(job is maker for maker in makers):
+            files.plan.put(replace(job, inputs={BEING_MADE: BEING_MADE}))
+
+
+def made_for(files: Files, again: Iterable[str]) -> set[str]:
+    """All that the jobs write which make some files again."""
+    return {path for job in _makers(files, again) for path in job.outputs().values()}
+
+
+def _makers(files: Files, again: Iterable[str]) -> list[Job]:
+    """The jobs that make some files, and before them those that make what is absent of their inputs."""
+    found: dict[str, Job] = {}
+    waiting = list(again)
+    while waiting:
+        path = waiting.pop()
+        job = files.maker.get(path)
+        if job is None or path in found or files.is_there(path):
+            continue
+        found[path] = job
+        waiting.extend(job.inputs.values())
+    return list(found.values())

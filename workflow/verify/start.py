@@ -1,0 +1,67 @@
+"""What the main process of a run looks at before its first job: files that changed, that are gone, or are asked for."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stages.core.errors import ArtifactError
+from workflow.planning.jobs import Plan
+from workflow.verify import again
+from workflow.verify.dates import differing
+from workflow.verify.files import Files, command
+from workflow.verify.judge import made_from_others
+
+
+@dataclass(frozen=True)
+class Found:
+    """again: files that the run makes besides what its tables need; gone: files that are not, by the table on them."""
+
+    again: list[str] = field(default_factory=list)
+    gone: dict[str, list[str]] = field(default_factory=dict)
+
+
+def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
+    """What the run is to know; the plan is changed so that what is made again reruns nothing that is done.
+
+    ArtifactError for files that were changed after their jobs wrote them. Says how many are gone and are not asked for.
+    """
+    files = Files(plan)
+    require_unchanged(files, configfiles)
+    made = again.made_for(files, asked := again.noted(files))
+    tables = {**plan.tables, "report": plan.lists["report"]}
+    behind = {name: [path for path in files.gone_behind(job) if path not in made] for name, job in tables.items()}
+    again.leave_finished(files, asked)
+    if gone := [path for path in files.gone() if path not in made]:
+        others = (
+            f" and {len(gone) - 1} more that finished results rest on are"
+            if gone[1:]
+            else ", which finished results rest on, is"
+        )
+        print(f"warning: {gone[0]}{others} gone; `{command(configfiles, repair=False)}` lists them", file=sys.stderr)
+    return Found(asked, behind)
+
+
+def require_unchanged(files: Files, configfiles: Sequence[Path]) -> None:
+    """ArtifactError for files that were changed after their jobs wrote them."""
+    if damaged := differing(files):
+        more = f" (and {len(damaged) - 1} more)" if damaged[1:] else ""
+        raise ArtifactError(
+            f"{damaged[0]}{more}: differs from its manifest; `{command(configfiles, repair=True)}` removes what is"
+            " damaged, and the next run makes it again"
+        )
+
+
+def after_jobs(plan: Plan) -> None:
+    """Forget what was to be made again and is there; say so where results stand that rest on it as it was before."""
+    files = Files(plan)
+    if not again.has_note(files):
+        return
+    left = again.noted(files)
+    again.note(files, left)
+    if older := made_from_others(files):
+        others = f" and {len(older) - 1} more" if older[1:] else ""
+        print(
+            f"{older[0]}{others}: made from files that came out otherwise this time; run again for them",
+            file=sys.stderr,
+        )
