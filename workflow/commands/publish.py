@@ -12,6 +12,7 @@ from typing import Any
 
 from stages.core.errors import ArtifactError
 from stages.core.files import unpacked_json, write_json, write_text
+from stages.core.refused import naming
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
@@ -100,8 +101,9 @@ def relative(value: Any) -> Any:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    with naming(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 if __name__ == "__main__":

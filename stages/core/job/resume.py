@@ -1,13 +1,16 @@
 """The state file of a run that may be interrupted: a `.pt` that belongs to one run, read without running its pickle."""
 
+import contextlib
 import pickle
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from stages.core.errors import ArtifactError
 from stages.core.files import atomic
 from stages.core.job.progress import log_line
 
@@ -21,7 +24,22 @@ UNREADABLE = (
     ValueError,
     LookupError,
     TypeError,
+    AttributeError,
+    MemoryError,
+    NotImplementedError,
 )
+
+
+@contextlib.contextmanager
+def taking_up(path: Path) -> Iterator[None]:
+    """Within, a state of this very run that has not the form of its state is an ArtifactError: half of it is taken."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path}: a saved state of this run that does not fit it ({type(error).__name__}: {error}); move it away"
+            " to start over"
+        ) from error
 
 
 def save_state(path: Path, key: str, state: dict[str, Any]) -> None:
