@@ -18,7 +18,7 @@ AT_ONCE = 2**25  # bytes that are held at once: an image file, a member of a zip
 UNPACKED, RATIO = 2**26, 8  # bytes that an archive may unpack to in any case, and times its size
 TABLE_RATIO = 100  # times the size of a Parquet file, which repeats values at no cost
 PIXELS = 2**26  # of an image
-MEMBERS = 10_000  # of a tar
+MEMBERS = 5_000  # of a tar
 LEVELS = 32  # of folders in one another
 
 

@@ -20,6 +20,7 @@ CURES: Mapping[int, str] = {
     errno.ENFILE: "too many files are open on this machine; end other programs and run again",
     errno.ENAMETOOLONG: "its name is too long for the file system; use a shorter one, or run in another folder",
     errno.ENOTDIR: "a part of its path is a file and no folder; give another path",
+    errno.EEXIST: "something else is in its place; give another path",
     errno.EISDIR: "is a folder, where a file is needed; give another path",
     errno.ENOENT: "no such file or folder; look at the path",
     errno.ELOOP: "its links lead in a circle; mend them",
