@@ -2,7 +2,7 @@
 
 
 class StageError(Exception):
-    """Something the user can mend: the message names the value, the rule and the cure, on one line whatever it names."""
+    """Something the user can mend: the message names value, rule and cure, on one line whatever it names."""
 
     def __str__(self) -> str:
         """The message, with line ends and other characters that do not print as Python escapes them."""

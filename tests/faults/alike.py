@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stages.core.manifests import SEAL
 from stages.core.parquet import read_table
 from tests.conftest import ROOT
 
-TIMED = ("seconds", "peak_memory_bytes")
+TIMED = ("seconds", "peak_memory_bytes", SEAL)
 TELL_OF_TIME = ("history.parquet", ".json", "report.html")  # of a run made anew, so their digests differ too
 
 

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -21,6 +21,8 @@ from stages.neighbors.index import read_index
 from tests.faults.suite import Row, Size, Trial, in_child
 from tests.faults.versions import CPU, KEY, KINDS, plain
 from tests.faults.world import Command, World
+from workflow.verify import judge
+from workflow.verify.files import Files
 
 AT_ONCE = 50
 Reader = Callable[[Path], Any]
@@ -67,6 +69,8 @@ def _batch(work: Callable[[Random], list[str]], chance: Random) -> None:
 def _file(world: World, command: Command, name: str, chance: Random) -> list[str]:
     """The faults of a job's file that neither its reader nor `make verify` saw."""
     reader = READERS.get(f"{command.kind} {name}")
+    known = {path: sha256_file(world.project.root / path) for path in _written(world)}
+    judge.code_digest = cache(judge.code_digest)  # of code that no fault touches
     with world.without(command) as folder:
         for file in command.files:
             if (world.project.root / file).is_file():
@@ -87,17 +91,25 @@ def _file(world: World, command: Command, name: str, chance: Random) -> list[str
             except Exception as error:
                 unseen.append(f"{said}: {type(error).__name__}: {error}")
                 continue
-            if not _verified(folder, command, name):
+            if not _verified(world, folder, command.job.file(name), known):
                 unseen.append(f"{said}: unseen")
         return unseen
 
 
-def _verified(folder: Path, command: Command, name: str) -> bool:
-    """Whether `make verify` finds the file damaged."""
-    manifest = json.loads((folder / command.job.file("manifest")).read_text())
-    wanted = {entry["path"]: entry["sha256"] for entry in manifest["outputs"].values()}
-    path = command.job.file(name)
-    return path in wanted and sha256_file(folder / path) != wanted[path]
+def _written(world: World) -> list[str]:
+    """Every file of the finished experiment."""
+    root = world.project.root
+    return [str(path.relative_to(root)) for path in (root / "results").rglob("*") if path.is_file()]
+
+
+def _verified(world: World, folder: Path, victim: str, known: Mapping[str, str]) -> bool:
+    """Whether `make verify` finds the file damaged, and no other one."""
+
+    def hashes(paths: Iterable[str]) -> dict[str, str | None]:
+        return {path: sha256_file(folder / path) if path == victim else known[path] for path in paths}
+
+    found = judge.judge(Files(world.plan, folder), hashes)
+    return {one.what for one in found if one.kind == "damaged"} == {victim}
 
 
 def _state(chance: Random) -> list[str]:

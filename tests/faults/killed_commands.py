@@ -3,7 +3,6 @@
 Run again they end with the files that they would have made: outcomes, weights and tables byte for byte.
 """
 
-import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stages.core.files import write_json
+from stages.core.manifests import read_manifest, write_manifest
 from tests.conftest import Project
 from tests.faults.alike import content
 from tests.faults.processes import SNAKEMAKE, end, finished, killed, python, run_again
@@ -67,8 +66,8 @@ def _undo_tables(plan: Plan, project: Project, chance: random.Random, full: bool
 def _undo_code(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
     """Manifests of another code."""
     for path in _manifests(project):
-        record = json.loads(path.read_text())
-        write_json(path, {**record, "code_digests": ["0" * 16]})
+        record = read_manifest(path)
+        write_manifest(path, {**record, "code_digests": ["0" * 16]})
 
 
 def _manifests(project: Project) -> list[Path]:
