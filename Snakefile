@@ -78,8 +78,8 @@ rule all:
 
 
 onsuccess:
-    after_jobs(plan)
+    after_jobs(plan, found)
 
 
 onerror:
-    after_jobs(plan)
+    after_jobs(plan, found)

@@ -21,7 +21,7 @@ from workflow.verify.dates import differing
 from workflow.verify.files import Files, command
 from workflow.verify.hashing import hash_all
 from workflow.verify.judge import judge, made_from_others, repair
-from workflow.verify.start import after_jobs, before_jobs
+from workflow.verify.start import Found, after_jobs, before_jobs
 
 LATER = WRITTEN_AT + 86_400
 
@@ -218,15 +218,18 @@ def test_a_table_that_lacks_what_it_reads_keeps_its_note_so_that_no_note_runs_it
 
 def test_what_is_made_again_is_forgotten_once_it_is_there(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     job, other = first(plan.structure), first(plan.embed)
-    for path in (job.file("structure"), other.file("embeddings")):
+    paths = [job.file("structure"), other.file("embeddings")]
+    for path in paths:
         Path(path).unlink()
-    again.note(Files(plan), [job.file("structure"), other.file("embeddings"), "results/of/another/plan"])
+    again.note(Files(plan), [*paths, "results/of/another/plan"])
+    found = before_jobs(plan, [])
+    assert found.again == paths
     write(other, Path(), LATER)
-    after_jobs(plan)
+    after_jobs(plan, found)
     assert again.noted(Files(plan)) == [job.file("structure")]
     write(job, Path(), LATER)
-    after_jobs(plan)
-    assert not again.has_note(Files(plan))
+    after_jobs(plan, found)
+    assert not again.record_of(plan).exists()
     assert capsys.readouterr().err == ""
     Path(job.file("structure")).unlink()
     assert before_jobs(plan, []).again == []  # deleted by hand since: no run makes it
@@ -235,10 +238,26 @@ def test_what_is_made_again_is_forgotten_once_it_is_there(plan: Plan, capsys: py
 def test_results_on_files_that_came_out_otherwise_are_named(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     job = first(plan.train)
     Path(job.file("checkpoint")).unlink()
-    again.note(Files(plan), [job.file("checkpoint")])
     write(job, Path(), LATER, "other bits")
-    after_jobs(plan)
+    after_jobs(plan, Found())
+    assert capsys.readouterr().err == ""
+    after_jobs(plan, Found(again=[job.file("checkpoint")]))
     assert "made from files that came out otherwise this time; run again for them" in capsys.readouterr().err
+
+
+def test_what_a_new_job_reads_and_is_gone_is_made_without_those_that_were_made_from_it(
+    plan_of: Callable[..., Plan], plan: Plan
+) -> None:
+    structure = first(plan.structure).file("structure")
+    Path(structure).unlink()
+    assert Files(plan).wanted() == []
+    more = plan_of("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}")
+    assert before_jobs(more, []).again == [structure]
+    left = {key for key, job in more.train.items() if again.BEING_MADE in job.inputs}
+    assert left == {*plan.train}
+    path = Path(first(plan.structure).file("manifest"))
+    write_manifest(path, {**read_manifest(path), "code_digests": ["0" * 16]})
+    assert before_jobs(plan_of("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}"), []).again == []
 
 
 def test_jobs_that_are_done_are_left_while_what_they_read_is_made_again_and_others_are_not(plan: Plan) -> None:

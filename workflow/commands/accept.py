@@ -14,13 +14,13 @@ from typing import Any
 
 from stages.core.code import code_digest
 from stages.core.errors import ArtifactError, StageError
-from stages.core.manifests import read_manifest, write_manifest
+from stages.core.manifests import write_manifest
 from workflow.commands.cli import ROOT, configfiles, run
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 from workflow.verify.files import Files
-from workflow.verify.judge import OTHER_CODE, PlannedJob, planned_jobs, stale
+from workflow.verify.judge import OTHER_CODE, PlannedJob, planned_jobs, read_whole, stale
 from workflow.verify.start import require_unchanged
 
 
@@ -31,7 +31,7 @@ def classify(plan: Plan, root: Path = Path()) -> tuple[dict[PlannedJob, dict[str
     written: dict[str, str | None] = {}
     for planned in planned_jobs(plan):
         try:
-            record = read_manifest(root / planned.manifest)
+            record = read_whole(root / planned.manifest)
         except ArtifactError as error:
             left[planned] = f"damaged ({error})" if (root / planned.manifest).is_file() else "not finished"
             continue

@@ -61,7 +61,7 @@ def looked_at(plan: Plan) -> tuple[list[Found], Pass]:
 
 def counted(found: Sequence[Found]) -> dict[str, int]:
     """How many are of each kind."""
-    counts = Counter(one.kind for one in found)
+    counts: Counter[str] = Counter(one.kind for one in found)
     return {kind: counts[kind] for kind in KINDS}
 
 

@@ -1,8 +1,8 @@
-"""Files that a run makes again because a repair asked for it, though all that was made from them is there.
+"""Files that a run makes again though what was made from them is there: a repair asked for it, or a new job reads them.
 
-Snakemake by itself makes no file that only finished jobs read; and if it is told to, it makes theirs again too. So
-these files become targets of the run, and the jobs that are done and read them are left as they are: if they come out
-with the same bits nothing else is touched, and if not the run after that sees it.
+Snakemake by itself makes no file that only finished jobs read; and where it makes one again, it does so with all that
+was made from it. So these files become targets of the run, and the jobs that are done and read them are left as they
+are: if they come out with the same bits nothing else is touched, and if not the run after that sees it.
 """
 
 import json
@@ -29,11 +29,6 @@ def noted(files: Files) -> list[str]:
         return [path for path in again if path in files.maker and not files.is_there(path)]
     except (OSError, ValueError, LookupError, TypeError):
         return []
-
-
-def has_note(files: Files) -> bool:
-    """Whether anything is noted."""
-    return (files.root / record_of(files.plan)).is_file()
 
 
 def note(files: Files, again: Iterable[str]) -> None:

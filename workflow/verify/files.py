@@ -54,6 +54,10 @@ class Files:
             if path not in self.status and any(self.is_done(job) for job in self.readers.get(path, ()))
         ]
 
+    def wanted(self) -> list[str]:
+        """Those of the files that are gone that a job reads which is not done."""
+        return [path for path in self.gone() if not all(map(self.is_done, self.readers[path]))]
+
     def gone_behind(self, job: Job) -> list[str]:
         """The files that are absent although what a job reads was made from them, in one step or several.
 

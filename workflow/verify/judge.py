@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from stages.core.code import code_digest
@@ -13,6 +13,7 @@ from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import STAGES
 from workflow.verify.files import Files
 
+NEEDED = ("settings", "inputs", "outputs", "code_digests")
 OTHER_CODE = "made by other code"
 Hashes = Callable[[Iterable[str]], Mapping[str, str | None]]
 
@@ -64,7 +65,7 @@ def judge(files: Files, hashes: Hashes) -> list[Found]:
     for planned in jobs:
         if files.is_there(planned.manifest):
             try:
-                records[planned.manifest] = read_manifest(files.root / planned.manifest)
+                records[planned.manifest] = read_whole(files.root / planned.manifest)
             except ArtifactError as error:
                 found.append(Found("damaged", planned.manifest, _reason(error, planned.manifest), planned.job))
     told = {path: _outputs(path, record) for path, record in records.items()}
@@ -97,6 +98,22 @@ def stale(planned: PlannedJob, record: Mapping[str, Any], written: Mapping[str, 
     if code_digest(planned.job.modules) not in record["code_digests"]:
         return OTHER_CODE
     return ""
+
+
+def is_current(files: Files, job: Job) -> bool:
+    """Whether a job's manifest is there and says that its outputs are those of the present code."""
+    try:
+        return code_digest(job.modules) in read_whole(files.root / job.file("manifest"))["code_digests"]
+    except ArtifactError:
+        return False
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """A manifest that tells what its job was told, read and wrote; ArtifactError for any other."""
+    record = read_manifest(path)
+    if lacking := [key for key in NEEDED if key not in record]:
+        raise ArtifactError(f"{path}: has no key '{lacking[0]}'; have the stage that wrote it make it again")
+    return record
 
 
 def other_inputs(record: Mapping[str, Any], written: Mapping[str, str | None]) -> str:
@@ -136,7 +153,7 @@ def made_from_others(files: Files) -> list[str]:
 
 def _record(files: Files, planned: PlannedJob) -> dict[str, Any] | None:
     try:
-        return read_manifest(files.root / planned.manifest)
+        return read_whole(files.root / planned.manifest)
     except ArtifactError:
         return None
 

@@ -10,12 +10,12 @@ from workflow.planning.jobs import Plan
 from workflow.verify import again
 from workflow.verify.dates import differing
 from workflow.verify.files import Files, command
-from workflow.verify.judge import made_from_others
+from workflow.verify.judge import is_current, made_from_others
 
 
 @dataclass(frozen=True)
 class Found:
-    """again: files that the run makes besides what its tables need; gone: files that are not, by the table on them."""
+    """again: files that were gone and the run makes; gone: those that stay so, by the table that rests on them."""
 
     again: list[str] = field(default_factory=list)
     gone: dict[str, list[str]] = field(default_factory=dict)
@@ -28,7 +28,10 @@ def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
     """
     files = Files(plan)
     require_unchanged(files, configfiles)
-    made = again.made_for(files, asked := again.noted(files))
+    # Under other code what was made from them is to be made anew as well, which Snakemake then sees to by itself.
+    wanted = [path for path in files.wanted() if is_current(files, files.maker[path])]
+    asked = list(dict.fromkeys([*again.noted(files), *wanted]))
+    made = again.made_for(files, asked)
     tables = {**plan.tables, "report": plan.lists["report"]}
     behind = {name: [path for path in files.gone_behind(job) if path not in made] for name, job in tables.items()}
     again.leave_finished(files, asked)
@@ -52,13 +55,12 @@ def require_unchanged(files: Files, configfiles: Sequence[Path]) -> None:
         )
 
 
-def after_jobs(plan: Plan) -> None:
+def after_jobs(plan: Plan, found: Found) -> None:
     """Forget what was to be made again and is there; say so where results stand that rest on it as it was before."""
-    files = Files(plan)
-    if not again.has_note(files):
+    if not found.again:
         return
-    left = again.noted(files)
-    again.note(files, left)
+    files = Files(plan)
+    again.note(files, again.noted(files))
     if older := made_from_others(files):
         others = f" and {len(older) - 1} more" if older[1:] else ""
         print(
