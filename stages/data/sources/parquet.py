@@ -71,7 +71,6 @@ def _schema(path: Path) -> pa.Schema:
         with pq.ParquetFile(path) as file:
             require_bounded(path, file)
             schema = file.schema_arrow
-        assert isinstance(schema.names, list)  # which are decoded here
         return schema
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise _damaged(path, error) from error
