@@ -9,7 +9,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from stages.core.errors import ArtifactError, StageError
 
@@ -57,22 +57,24 @@ def unpacked_ceiling(packed: int) -> int:
 def require_plain_zip(path: Path) -> None:
     """ArtifactError for a checkpoint's zip that would unpack to much more than it is; other files are let pass."""
     with contextlib.suppress(zipfile.BadZipFile), path.open("rb") as stream:
-        with zipfile.ZipFile(Sips(stream, path)) as archive:  # type: ignore[arg-type]
+        with zipfile.ZipFile(in_sips(stream, path)) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
         require_below(unpacked, unpacked_ceiling(path.stat().st_size), f"{path}: unpacked", "bytes")
 
 
-class Sips:
-    """A binary stream that refuses to give more than AT_ONCE at once.
+def in_sips(stream: BinaryIO, path: Path) -> BinaryIO:
+    """The stream of a file, which refuses to give more than AT_ONCE at once.
 
     Readers of archives take a header or a directory by one read of the size that the archive tells.
     """
+    return cast(BinaryIO, _Sips(stream, path))
 
+
+class _Sips:
     def __init__(self, stream: BinaryIO, path: Path) -> None:
         self._stream, self._path = stream, path
 
     def read(self, size: int = -1) -> bytes:
-        """As a stream's own; a size below 0 is all that is left."""
         self._require(size)
         content = self._stream.read(size if size >= 0 else int(AT_ONCE * factor()) + 1)
         self._require(len(content))

@@ -27,7 +27,6 @@ def read_table(path: Path) -> pa.Table:
             require_bounded(path, file)
             table = file.read()
         table.validate(full=True)
-        assert isinstance(table.schema.names, list)  # which are decoded here
         return table
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise ArtifactError(

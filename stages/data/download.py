@@ -14,11 +14,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pooch
 
-from stages.core.ceilings import LEVELS, MEMBERS, Sips, require_below, unpacked_ceiling
+from stages.core.ceilings import LEVELS, MEMBERS, in_sips, require_below, unpacked_ceiling
 from stages.core.errors import ArtifactError, DownloadError
 from stages.core.job.progress import SECONDS_BETWEEN_LINES, log_line
 from stages.core.refused import CURES, naming, refused
@@ -107,9 +107,11 @@ def unpack(path: Path, folder: Path) -> None:
     """
     log_line(f"{path.name}: unpacking")
     most, unpacked = unpacked_ceiling(path.stat().st_size), 0
-    opened = gzip.open if path.name.endswith("gz") else open
     try:
-        with opened(path, "rb") as stream, tarfile.open(fileobj=Sips(stream, path), mode="r:") as tar:  # type: ignore[arg-type]
+        with (
+            cast(BinaryIO, gzip.open(path) if path.name.endswith("gz") else path.open("rb")) as stream,
+            tarfile.open(fileobj=in_sips(stream, path), mode="r:") as tar,
+        ):
             for count, member in enumerate(tar, 1):
                 unpacked += member.size
                 require_below(unpacked, most, f"{path}: unpacked", "bytes")

@@ -48,7 +48,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 def _require_near_memos(stream: BinaryIO, size: int) -> None:
     """UnpicklingError for a pickle that numbers an object beyond its bytes: the reader keeps a list that long."""
     for opcode, argument, _ in pickletools.genops(stream):
-        if "PUT" in opcode.name and int(argument) > size:
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > size:
             raise pickle.UnpicklingError(f"it numbers an object {argument} in {size} bytes")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stages.core.ceilings import AT_ONCE, LEVELS, Sips, read_below, require_below
+from stages.core.ceilings import AT_ONCE, LEVELS, in_sips, read_below, require_below
 from stages.core.errors import ArtifactError
 
 
@@ -69,7 +69,7 @@ def zip_tree(path: Path, top: str) -> Tree:
     such an archive is not what it claims to be.
     """
     try:
-        archive = zipfile.ZipFile(Sips(path.open("rb"), path))  # type: ignore[arg-type]
+        archive = zipfile.ZipFile(in_sips(path.open("rb"), path))
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise ArtifactError(f"{path}: not a readable zip ({error}); get it again") from error
     for member in archive.namelist():

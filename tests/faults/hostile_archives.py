@@ -18,8 +18,8 @@ from stages.core.config.data import Data
 from stages.data.catalog import open_data_set
 from stages.data.decode import decode
 from stages.data.download import unpack
-from tests.faults.hostile import CANARY, Hostile, linked, sparse
 from tests.faults.packed import GIB, deflated, end_of_zip, gzipped, mat_of, tar_header, tar_of, zip_of
+from tests.faults.untrusted import CANARY, Hostile, linked, sparse
 from tests.unit.data.source_files import (
     BOTH,
     CLASSES,

@@ -31,8 +31,8 @@ from stages.core.outcomes import OUTCOME_SCHEMA, read_outcomes
 from stages.core.pictures import read_pictures
 from stages.features.network import read_encoder
 from stages.neighbors.index import build_index, checksum_path, read_index
-from tests.faults.hostile import Hostile, sparse, written
 from tests.faults.packed import GIB
+from tests.faults.untrusted import Hostile, sparse, written
 from tests.made_up import pictures
 from tests.unit.drawing import CPU
 

@@ -18,8 +18,8 @@ from stages.core.job.epochs import Epoch, EpochState
 from stages.core.job.resume import load_state, save_state
 from stages.features.official import read_official
 from stages.weights.reading import read_state
-from tests.faults.hostile import CANARY, Hostile, written
 from tests.faults.packed import GIB, deflated, zip_of
+from tests.faults.untrusted import CANARY, Hostile, written
 from tests.unit.drawing import CPU
 
 KEY = "of this run"

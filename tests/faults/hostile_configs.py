@@ -9,7 +9,7 @@ from stages.core.config.structure import NeighborSearch
 from stages.core.files import PACKED
 from stages.core.job.stage import load_settings
 from tests.conftest import ROOT, TINY
-from tests.faults.hostile import Hostile, linked, sparse, written
+from tests.faults.untrusted import Hostile, linked, sparse, written
 from tests.workflow.test_wrong_files import FILES
 from workflow.planning.load import load_experiment
 from workflow.planning.reading import refuse_unreadable

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from stages.data.pixels import decode_image
-from tests.faults.hostile import Hostile, written
 from tests.faults.packed import zlib_stream
+from tests.faults.untrusted import Hostile, written
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -8,10 +8,10 @@ import pytest
 from stages.core import ceilings
 from stages.core.errors import ArtifactError, StageError
 from stages.data.trees import zip_tree
-from tests.faults.hostile import Hostile, every, not_held
+from tests.faults.hostile import HOSTILE
 from tests.faults.packed import deflated, zip_of
+from tests.faults.untrusted import Hostile, not_held
 
-HOSTILE = every()
 MIB = 2**20
 
 

@@ -180,6 +180,16 @@ def test_a_job_s_launch_tells_it_where_snakemake_was_started(fault: str, disk: P
     assert FAULTS[fault][1] in line
 
 
+def test_a_job_s_launch_with_a_limit_on_file_sizes_ends_with_one_line_and_not_by_the_signal(tmp_path: Path) -> None:
+    command = f"ulimit -f 0; {sys.executable} -m workflow.launch.job --log {tmp_path}/some.log --gpu 0"
+    done = subprocess.run(
+        f"{command} --jobs-per-gpu 1 -- true", shell=True, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith(f"error: {tmp_path}/some.log: ")
+    assert "ulimit -f" in done.stderr
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_command_of_the_workflow_ends_with_one_line(fault: str, disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FAULTS[fault][0](disk)
@@ -189,9 +199,11 @@ def test_a_command_of_the_workflow_ends_with_one_line(fault: str, disk: Path, mo
 
 
 def test_a_command_that_another_one_failed_for_ends_with_its_status_and_adds_nothing() -> None:
-    failing = [sys.executable, "-c", "import sys; sys.exit(3)"]
+    def failing() -> None:
+        subprocess.run([sys.executable, "-c", "import sys; sys.exit(3)"], check=True)
+
     with pytest.raises(SystemExit) as ended:
-        run(lambda: subprocess.run(failing, check=True) and None)
+        run(failing)
     assert ended.value.code == 3
 
 
