@@ -23,10 +23,10 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
     """Kills in turn of every kind of file."""
     for number in range(size.of(40, 1000)):
         name, kind = list(ONE_FILE.items())[number % len(ONE_FILE)]
-        yield Trial(name, f"kill {number}", partial(_killed, world, kind, size, number))
+        yield Trial(name, f"kill {number}", partial(killed, world, kind, size, number))
 
 
-def _killed(world: World, kind: Kind, size: Size, number: int) -> None:
+def killed(world: World, kind: Kind, size: Size, number: int) -> None:
     with TemporaryDirectory(dir=world.scratch) as name:
         path = Path(name) / "saved"
         kind.write(path, 0)

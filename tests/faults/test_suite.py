@@ -1,0 +1,126 @@
+"""Every row of the suite holds at the CI's size, and a row can fail: it sees what it is there to see."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Project
+from tests.faults import __main__ as suite_command
+from tests.faults import forks, killed_saving
+from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Told, Trial, again, run, text
+from tests.faults.versions import Kind
+from tests.faults.world import World
+
+CI = [name for name in suite_command.ROWS if name != "hostile"]  # test_hostile.py names each of its files
+
+
+@pytest.fixture(scope="module")
+def root(finished: Project) -> Iterator[Path]:
+    """A folder for the experiment that all rows share; open to every user, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        assert World(Path(name), finished).project.root.is_dir()
+        yield Path(name)
+
+
+@pytest.mark.parametrize("row", CI)
+def test_the_row_holds(row: str, root: Path) -> None:
+    """In a process of its own, for it forks."""
+    words = [sys.executable, "-m", "tests.faults", "--only", row, "--world", str(root)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def fail(*reasons: str) -> None:
+    raise NotHeldError(*reasons)
+
+
+def skip() -> None:
+    raise SkippedError("not here")
+
+
+def crash() -> None:
+    raise KeyError("a bug")
+
+
+def planted(*works: object, faults: int = 1) -> Row:
+    return Row("row", "a fault", lambda world, size: (Trial("part", "done so", work, faults) for work in works))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    """A row of which one trial holds, one fails twice, one breaks and one is skipped."""
+    row = planted(lambda: None, partial(fail, "first", "second"), crash, skip, faults=3)
+    return run(row, World(tmp_path), Size(full=False, seed=7))
+
+
+def test_what_does_not_hold_is_counted_by_reason_and_what_is_skipped_is_no_injection(told: Told) -> None:
+    assert (told.total.injected, told.total.held, told.holds) == (9, 6, False)
+    assert told.skipped == {"not here": 3}
+    assert [failure["why"] for failure in told.failures] == ["first", "second", "KeyError: 'a bug'"]
+
+
+def test_each_failure_is_told_with_the_command_that_does_it_again(told: Told) -> None:
+    said = text([told])
+    assert "\na fault         9     6 " in said
+    for number, why in ((1, "first"), (1, "second"), (2, "KeyError: 'a bug'")):
+        line = f"not held, row: part: done so: {why}\n  {again(planted(), Size(False, 7), number)}"
+        assert line in said
+    assert again(planted(), Size(False, 7), 1) == "python -m tests.faults --only row --trial 1 --seed 7"
+
+
+def test_one_trial_is_made_again_alone(tmp_path: Path) -> None:
+    told = run(planted(crash, partial(fail, "it"), crash), World(tmp_path), Size(False, 0), only=1)
+    assert [failure["why"] for failure in told.failures] == ["it"]
+
+
+def test_a_finished_row_is_kept_and_not_made_again(told: Told, tmp_path: Path) -> None:
+    told.write(tmp_path / "row.json")
+    assert Told.read(tmp_path / "row.json") == told
+
+
+@pytest.mark.parametrize(("work", "status"), [(lambda: None, 0), (skip, 0), (crash, 1)])
+def test_the_command_ends_with_1_where_something_did_not_hold_and_goes_on_where_it_was(
+    work: object, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite_command, "ROWS", {"row": planted(work)})
+    words = ["--full", "--into", str(tmp_path / "kept"), "--world", str(tmp_path)]
+    assert suite_command.main(words) == status
+    assert "| a fault | " in (tmp_path / "kept/README.md").read_text()
+    monkeypatch.setattr(suite_command, "ROWS", {"row": planted(lambda: pytest.fail("made again"))})
+    assert suite_command.main(words) == status
+    assert capsys.readouterr().out.count("fault") >= 2
+
+
+def test_a_writer_that_is_not_atomic_is_seen(tmp_path: Path) -> None:
+    """One that truncates the file before it writes."""
+
+    def write(path: Path, version: int) -> None:
+        with path.open("wb") as stream:
+            for _ in range(200):
+                stream.write(bytes([version]) * 1000)
+                stream.flush()
+
+    size, kind = Size(full=False, seed=0), Kind(write, Path.read_bytes)
+    unheld = 0
+    for number in range(10):
+        try:
+            killed_saving.killed(World(tmp_path), kind, size, number)
+        except NotHeldError:
+            unheld += 1
+    assert unheld > 5
+
+
+def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "LONGEST", 0.2)
+    assert forks.forked(partial(time.sleep, 60), tmp_path).status == -9
+
+
+def test_a_child_s_status_and_words_are_told(tmp_path: Path) -> None:
+    assert forks.forked(partial(sys.exit, "error: no"), tmp_path).last == "error: no"
+    assert [forks.forked(work, tmp_path).status for work in (lambda: None, crash, partial(sys.exit, 75))] == [0, 70, 75]
