@@ -101,12 +101,13 @@ def _of(schema: Config, names: st.SearchStrategy[str]) -> st.SearchStrategy[Any]
     return st.one_of(*(found[kind]() for kind in ([kinds] if isinstance(kinds, str) else kinds)))
 
 
-def _bounds(schema: Config, step: float, most: float | None = None) -> tuple[Any, Any]:
+def _bounds(schema: Config, step: float, most: float = float("inf")) -> tuple[Any, Any]:
+    """The least and the largest number, None where there is none; at most `most` apart."""
     low = schema.get("minimum", schema["exclusiveMinimum"] + step if "exclusiveMinimum" in schema else None)
-    high = schema.get("maximum", schema["exclusiveMaximum"] - step if "exclusiveMaximum" in schema else most)
-    if None not in (low, high, most):
-        high = max(low, min(high, low + most))
-    return low, high if low is None or high is None else max(low, high)
+    high = schema.get("maximum", schema["exclusiveMaximum"] - step if "exclusiveMaximum" in schema else None)
+    if low is None or most == float("inf"):
+        return low, high
+    return low, low + most if high is None else min(high, low + most)
 
 
 def _list(schema: Config, names: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:

@@ -70,7 +70,7 @@ def _file(world: World, command: Command, name: str, chance: Random) -> list[str
     """The faults of a job's file that neither its reader nor `make verify` saw."""
     reader = READERS.get(f"{command.kind} {name}")
     known = {path: sha256_file(world.project.root / path) for path in _written(world)}
-    judge.code_digest = cache(judge.code_digest)  # of code that no fault touches
+    vars(judge)["code_digest"] = cache(judge.code_digest)  # of code that no fault touches
     with world.without(command) as folder:
         for file in command.files:
             if (world.project.root / file).is_file():

@@ -21,12 +21,11 @@ LONGEST = 300.0  # seconds until a child is taken to hang
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: its status or minus the signal, all that it said, seconds, and its peak memory in bytes."""
+    """How a child ended: its status or minus the signal, all that it said, and its seconds."""
 
     status: int
     said: str
     seconds: float
-    peak: int
 
     @property
     def last(self) -> str:
@@ -34,7 +33,7 @@ class Ended:
         return (self.said.strip().splitlines() or [""])[-1]
 
 
-def forked(work: Callable[[], None], folder: Path, kill_after: float | None = None) -> Ended:
+def forked(work: Callable[[], object], folder: Path, kill_after: float | None = None) -> Ended:
     """Do the work in a child with `folder` as its working directory; SIGKILL comes after so many seconds."""
     with tempfile.TemporaryFile() as log:
         sys.stdout.flush()
@@ -49,14 +48,14 @@ def forked(work: Callable[[], None], folder: Path, kill_after: float | None = No
                 os.kill(child, signal.SIGKILL)
         finally:
             os.close(descriptor)
-        _, status, used = os.wait4(child, 0)
+        _, status = os.waitpid(child, 0)
         seconds = time.monotonic() - started
         log.seek(0)
         said = log.read().decode(errors="replace")
-    return Ended(os.waitstatus_to_exitcode(status), said, seconds, used.ru_maxrss * 1024)
+    return Ended(os.waitstatus_to_exitcode(status), said, seconds)
 
 
-def _become(work: Callable[[], None], folder: Path, log: int) -> None:
+def _become(work: Callable[[], object], folder: Path, log: int) -> None:
     """In the child: do the work and end, whatever comes."""
     status = CRASHED
     try:

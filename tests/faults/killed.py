@@ -55,7 +55,7 @@ def _saving_often(command: Command) -> None:
     epochs.saving = partial(saving, every=-1.0)
     for name in SAVING:
         if name in sys.modules:
-            sys.modules[name].SECONDS_BETWEEN_SAVES = -1.0
+            vars(sys.modules[name])["SECONDS_BETWEEN_SAVES"] = -1.0
     command.run()
 
 
