@@ -1,6 +1,7 @@
 """`python -m tests.faults`: inject faults, print a table of what held, and end with 1 if something did not.
 
-The CI's size takes minutes; --full takes hours, keeps every finished row below --into and goes on there.
+The CI's size takes minutes; --full takes hours and keeps every row that held below --into, so that the next call goes
+on there. Remove that folder to begin anew.
 """
 
 import argparse
@@ -36,6 +37,8 @@ INTO = ROOT / "results/published/faults"
 def main(argv: list[str] | None = None) -> int:
     """Make the rows that are asked for and print the table; the status."""
     args = _arguments().parse_args(argv)
+    if args.trial is not None and len(args.only or ()) != 1:
+        sys.exit("--trial: it is one of a row's; name that ROW with --only")
     size = Size(args.full, args.seed)
     root = args.world or Path(tempfile.mkdtemp(prefix="faults-"))
     world = World(root)
@@ -51,14 +54,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _told(row: Row, size: Size, args: argparse.Namespace, world: World) -> Told:
-    """What came of a row, now or in an earlier call."""
+    """What came of a row, now or in an earlier call in which all of it held."""
     kept = args.into / f"{row.name}.json" if args.full and args.trial is None else None
     if kept is not None and kept.is_file():
         told = Told.read(kept)
-        if (told.full, told.seed) == (size.full, size.seed):
+        if told.holds and (told.full, told.seed) == (size.full, size.seed):
             return told
-    print(f"{row.name}: {row.fault}", file=sys.stderr, flush=True)
+    print(f"{row.name}: {row.fault} …", file=sys.stderr, flush=True)
     told = run(row, world, size, args.trial)
+    print(f"{row.name}: {told.total.held:,} of {told.total.injected:,} held", file=sys.stderr, flush=True)
     if kept is not None:
         told.write(kept)
     return told

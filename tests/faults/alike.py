@@ -1,4 +1,4 @@
-"""Whether a job's files are those of another run of it: byte for byte, but for what tells of its time."""
+"""Whether a job's files are those of another run of it: byte for byte, but for its time and code's digest."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from stages.core.manifests import SEAL
 from stages.core.parquet import read_table
 from tests.conftest import ROOT
 
-TIMED = ("seconds", "peak_memory_bytes", SEAL)
+TIMED = ("seconds", "peak_memory_bytes", "code_digests", SEAL)
 TELL_OF_TIME = ("history.parquet", ".json", "report.html")  # of a run made anew, so their digests differ too
 
 

@@ -5,6 +5,7 @@ Run again they end with the files that they would have made: outcomes, weights a
 
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +24,12 @@ UNLIKE = ("results/resume/", "results/verify/")  # what is left of attempts
 TIMED_PAGE = "report.html"
 DEAR = ("train", "attack", "pictures")  # stages with a job of which much is made, so that a trial takes a minute
 DRAWS = 6
+DRY_RUN = 3.5  # seconds
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what leaves it something to do, and about how long it then takes, in seconds."""
+    """A command, what leaves it something to do, and how many seconds it then takes, about."""
 
     words: tuple[str, ...]
     undo: Callable[[Plan, Project, random.Random, bool], object]
@@ -94,7 +96,7 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
 
 def _killed(world: World, name: str, case: Case, size: Size, number: int, alone: bool) -> None:
     chance = size.chance("commands", name, number)
-    latest = case.seconds
+    latest = case.seconds * pace(world)
     whole = world.evaluated if name == "evaluate" else world.project
     plan = planned(whole.root, EVALUATION) if name == "evaluate" else world.plan
     for _ in range(DRAWS):
@@ -111,6 +113,16 @@ def _killed(world: World, name: str, case: Case, size: Size, number: int, alone:
                 end(project.root)
             return
     raise SkippedError(f"no kill of {DRAWS} came before the end of {name}")
+
+
+def pace(world: World) -> float:
+    """How many times slower a command is here and now than on two cores that do nothing else."""
+    if "pace" not in world.timed:
+        with world.copy(world.project) as project:
+            started = time.monotonic()
+            nothing_to_do(project)
+            world.timed["pace"] = (time.monotonic() - started) / DRY_RUN
+    return world.timed["pace"]
 
 
 def check_files(whole: Project, project: Project) -> None:

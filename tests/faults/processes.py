@@ -59,13 +59,27 @@ def finished(project: Project, *words: str) -> str:
 
 
 def run_again(project: Project, *words: str) -> str:
-    """Run a command after a kill: of a folder that the killed one left locked, the lock is removed, as it says."""
+    """Run a command after a kill; of a folder that is still locked once no Snakemake is at work there, as it says."""
     running = start(project, *words)
-    if running.wait(LONGEST) and "--unlock" in said(project):
-        finished(project, *SNAKEMAKE, "--unlock")
-    elif running.returncode == 0:
+    if running.wait(LONGEST) == 0:
         return said(project)
+    if "--unlock" in said(project):
+        wait(lambda: any(b"snakemake" in _command_line(pid) for pid in left_running(project.root)))
+        finished(project, *SNAKEMAKE, "--unlock")
     return finished(project, *words)
+
+
+def wait(going: Callable[[], bool]) -> None:
+    """Wait while something goes on, but not for ever."""
+    until = time.monotonic() + LONGEST
+    while going() and time.monotonic() < until:
+        time.sleep(0.1)
+
+
+def _command_line(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def left_running(folder: Path) -> list[int]:

@@ -19,6 +19,7 @@ from tests.faults.processes import (
     run_again,
     said,
     start,
+    wait,
 )
 from tests.faults.suite import NotHeldError, Row, Size, Trial
 from tests.faults.world import CONFIG, World
@@ -34,8 +35,8 @@ def trials(world: World, size: Size) -> Iterator[Trial]:
     ways: dict[str, Way] = {
         "two Snakemakes at once": _two,
         "two Snakemakes at once, without its lock": partial(_two, options=("--nolock",)),
-        "the main process killed, its jobs run on, and another started at once": partial(_orphans, wait=False),
-        "the main process killed, its jobs run to their end, and another started": partial(_orphans, wait=True),
+        "the main process killed, its jobs run on, and another started at once": partial(_orphans, awaited=False),
+        "the main process killed, its jobs run to their end, and another started": partial(_orphans, awaited=True),
         "a copy with .snakemake": partial(_copied, records=True, spread=0.0),
         "a copy without .snakemake, accepted": partial(_copied, records=False, spread=0.0),
         "every file's date changed by up to a day": partial(_copied, records=True, spread=DAY),
@@ -76,9 +77,9 @@ def _two(world: World, project: Project, size: Size, options: tuple[str, ...] = 
     nothing_to_do(project)
 
 
-def _orphans(world: World, project: Project, size: Size, *, wait: bool) -> None:
+def _orphans(world: World, project: Project, size: Size, *, awaited: bool) -> None:
     """The main process is killed once a job is at work."""
-    chance = size.chance("orphans", wait)
+    chance = size.chance("orphans", awaited)
     undo_jobs(world.plan, project, chance, size.full)
     before = set((project.root / "logs").rglob("*.[0-9]*.log"))
 
@@ -87,9 +88,8 @@ def _orphans(world: World, project: Project, size: Size, *, wait: bool) -> None:
 
     if not killed(project, SNAKEMAKE, at_work, alone=True):
         raise NotHeldError("Snakemake ended before a job of its was at work")
-    until = time.monotonic() + LONGEST
-    while wait and left_running(project.root) and time.monotonic() < until:
-        time.sleep(0.1)
+    if awaited:
+        wait(lambda: bool(left_running(project.root)))
     run_again(project, *SNAKEMAKE)
     nothing_to_do(project)
 

@@ -85,16 +85,32 @@ def test_a_finished_row_is_kept_and_not_made_again(told: Told, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("work", "status"), [(lambda: None, 0), (skip, 0), (crash, 1)])
-def test_the_command_ends_with_1_where_something_did_not_hold_and_goes_on_where_it_was(
-    work: object, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_ends_with_1_where_something_did_not_hold_and_writes_the_table(
+    work: object, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suite_command, "ROWS", {"row": planted(work)})
-    words = ["--full", "--into", str(tmp_path / "kept"), "--world", str(tmp_path)]
-    assert suite_command.main(words) == status
+    assert suite_command.main(full(tmp_path)) == status
     assert "| a fault | " in (tmp_path / "kept/README.md").read_text()
-    monkeypatch.setattr(suite_command, "ROWS", {"row": planted(lambda: pytest.fail("made again"))})
-    assert suite_command.main(words) == status
-    assert capsys.readouterr().out.count("fault") >= 2
+
+
+def test_it_goes_on_where_it_was_and_makes_again_what_did_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first, second, status in ((lambda: None, crash, 0), (crash, lambda: None, 0)):
+        folder = tmp_path / str(first is crash)
+        for work in (first, second):
+            monkeypatch.setattr(suite_command, "ROWS", {"row": planted(work)})
+            ended = suite_command.main(full(folder))
+        assert ended == status
+
+
+def test_a_trial_is_of_one_row() -> None:
+    with pytest.raises(SystemExit, match=r"--trial: .*--only"):
+        suite_command.main(["--trial", "3"])
+
+
+def full(folder: Path) -> list[str]:
+    return ["--full", "--into", str(folder / "kept"), "--world", str(folder)]
 
 
 def test_a_writer_that_is_not_atomic_is_seen(tmp_path: Path) -> None:
