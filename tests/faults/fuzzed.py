@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -98,7 +99,8 @@ def _dry_run(world: World, number: int, wanted: bool) -> None:
     """Snakemake plans, or refuses in one line, what loading does."""
     with TemporaryDirectory(dir=world.scratch) as name:
         folder = Path(name)
-        used = next(used for used, plans, _ in configs(number, folder) if plans is wanted)
+        streams = (configs(one, folder) for one in count(number))
+        used = next(used for used, plans, _ in chain.from_iterable(streams) if plans is wanted)
         project: Project = checkout(folder / "project")
         done = project.command("snakemake", "-n", "--cores", "1", "--configfile", *map(str, used))
         if done.returncode != int(not wanted):

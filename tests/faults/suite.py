@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -134,10 +135,10 @@ def run(row: Row, world: World, size: Size, only: int | None = None) -> Told:
         counts = trial.faults, trial.faults - len(reasons), time.monotonic() - started
         told.total.add(*counts)
         told.parts.setdefault(trial.of, Counted()).add(*counts)
-        told.failures += [
-            {"fault": f"{trial.of}: {trial.said}", "why": reason, "again": again(row, size, number)}
-            for reason in reasons
-        ]
+        for reason in reasons:
+            fault = f"{trial.of}: {trial.said}"
+            told.failures.append({"fault": fault, "why": reason, "again": again(row, size, number)})
+            print(f"not held: {fault}: {reason}", file=sys.stderr, flush=True)
     told.skipped = dict(skipped)
     return told
 
