@@ -1,39 +1,17 @@
-"""Every row of the suite holds at the CI's size, and a row can fail: it sees what it is there to see."""
+"""The suite counts: what holds, what does not, what is skipped; and a row can fail."""
 
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Project
 from tests.faults import __main__ as suite_command
 from tests.faults import forks, killed_saving
 from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Told, Trial, again, run, text
 from tests.faults.versions import Kind
 from tests.faults.world import World
-
-CI = [name for name in suite_command.ROWS if name != "hostile"]  # test_hostile.py names each of its files
-
-
-@pytest.fixture(scope="module")
-def root(finished: Project) -> Iterator[Path]:
-    """A folder for the experiment that all rows share; open to every user, as pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        assert World(Path(name), finished).project.root.is_dir()
-        yield Path(name)
-
-
-@pytest.mark.parametrize("row", CI)
-def test_the_row_holds(row: str, root: Path) -> None:
-    """In a process of its own, for it forks."""
-    words = [sys.executable, "-m", "tests.faults", "--only", row, "--world", str(root)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def fail(*reasons: str) -> None:
