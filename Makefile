@@ -59,7 +59,7 @@ faults: env ## inject faults and print what held, minutes; FULL=1: thousands, ho
 clean: ## remove caches, builds and what killed jobs left half-written; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	@find stages workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
-	@$(PYTHON) -B -m stages.core.leftovers results
+	@$(PYTHON) -I -B $(dir $(lastword $(MAKEFILE_LIST)))stages/core/leftovers.py results
 
 tables: env ## make the tables and the report of CONFIG from whatever runs exist; a missing run is a dash
 	@$(IN_ENV) python -m workflow.commands.tables $(CONFIGFILE)

@@ -48,10 +48,10 @@ if workflow.is_main_process:
         print(f"config warning: {remark}", file=sys.stderr)
 
 # What is gone, and what a repair asked for (`make verify REPAIR=1`). `--unlock` makes a folder free to be repaired.
-found = Found()
+verified = Found()
 if workflow.is_main_process and "--unlock" not in sys.argv:
     try:
-        found = before_jobs(plan, workflow.overwrite_configfiles)
+        verified = before_jobs(plan, workflow.overwrite_configfiles)
     except StageError as error:
         sys.exit(f"error: {error}")
 
@@ -74,12 +74,12 @@ rule all:
     default_target: True
     input:
         table_files(),
-        found.again,
+        verified.again,
 
 
 onsuccess:
-    after_jobs(plan, found)
+    after_jobs(plan, verified)
 
 
 onerror:
-    after_jobs(plan, found)
+    after_jobs(plan, verified)

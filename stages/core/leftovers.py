@@ -1,6 +1,6 @@
 """Temporary files that a killed process left beside what it was writing (see `files.atomic`).
 
-`python -m stages.core.leftovers DIR` removes them all below a folder, for `make clean`; it needs no package.
+Run as a program it removes them all below the folder that is named, for `make clean`, and needs no package.
 """
 
 import contextlib

@@ -98,7 +98,7 @@ def test_what_no_date_tells_and_what_was_deleted_is_found_by_verify_named_and_he
     run(project)
     model.unlink()
     told = run(project, "report", "table")  # which now say so; a plain run makes no model again
-    assert "model.safetensors, which finished results rest on, is gone; `make verify CONFIG=tiny.yaml` lists" in told
+    assert "model.safetensors is gone, and finished results rest on that; `make verify CONFIG=tiny.yaml`" in told
     assert "Made while files that it rests on were gone" in tables(project)["table1.txt"].decode()
     assert not model.exists()
     told = follow(project, told)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import ROOT, TINY
 from tests.workflow.made_up import Made
+from tests.workflow.written import write_all
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
@@ -30,3 +31,13 @@ def plan_of(tmp_path: Path) -> Callable[..., Plan]:
 def made(plan_of: Callable[..., Plan], tmp_path: Path) -> Callable[..., Made]:
     """The tiny experiment under overlays, with nothing started."""
     return lambda *overlays: Made(plan_of(*overlays), tmp_path / "root")
+
+
+@pytest.fixture
+def plan(plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The tiny experiment, all of it written below the working directory."""
+    planned = plan_of()
+    (tmp_path / "work/.snakemake/metadata/record").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    write_all(planned, Path())
+    return planned

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stages.core.code import code_digest
@@ -9,8 +10,11 @@ from stages.core.files import sha256_file, unpacked_json, write_text
 from stages.core.manifests import write_manifest
 from workflow.planning.jobs import Job, Plan
 from workflow.planning.stages import STAGES
+from workflow.verify.files import Files
+from workflow.verify.judge import judge
 
 WRITTEN_AT = 1_800_000_000  # seconds; a job a second
+LATER = WRITTEN_AT + 86_400
 
 
 def write_all(plan: Plan, root: Path) -> None:
@@ -37,3 +41,31 @@ def write(job: Job, root: Path, at: int, text: str = "") -> None:
     write_manifest(root / job.file("manifest"), record)
     for path in (*outputs.values(), job.file("manifest")):
         os.utime(root / path, (at, at))
+
+
+def hashes(paths: Iterable[str]) -> Mapping[str, str]:
+    """SHA-256 by path."""
+    return {path: sha256_file(Path(path)) for path in paths}
+
+
+def listed(plan: Plan) -> dict[str, str]:
+    """{file or job: kind} of all that is wrong."""
+    return {one.what: one.kind for one in judge(Files(plan), hashes)}
+
+
+def dates() -> dict[str, int]:
+    """When each file below the working directory was written, in ns."""
+    return {str(path): path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file()}
+
+
+def change(path: str, at: float | None = None) -> None:
+    """One bit of a file, its date as it was unless another is given."""
+    status, content = Path(path).stat(), bytearray(Path(path).read_bytes())
+    content[len(content) // 2] ^= 1
+    Path(path).write_bytes(content)
+    os.utime(path, (at, at) if at else (status.st_atime, status.st_mtime))
+
+
+def table(plan: Plan) -> Job:
+    """One of the tables."""
+    return plan.tables["table1"]

@@ -20,7 +20,8 @@ from workflow.planning.tables import make_plan
 from workflow.verify import again
 from workflow.verify.files import Files, command
 from workflow.verify.hashing import Pass, hash_all
-from workflow.verify.judge import Found, judge, repair
+from workflow.verify.judge import Found, judge
+from workflow.verify.repair import repair
 
 LOCKS = Path(".snakemake/locks")
 KINDS = ("damaged", "missing", "stale")

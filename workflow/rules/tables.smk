@@ -30,7 +30,7 @@ rule table:
         settings=lambda wildcards: plan.tables[wildcards.table].settings,
         code=lambda wildcards: plan.tables[wildcards.table].code,
         folder=lambda wildcards: plan.tables[wildcards.table].folder,
-        gone=lambda wildcards: found.gone.get(wildcards.table, []),
+        gone=lambda wildcards: verified.gone.get(wildcards.table, []),
     shell:
         command(TABLE) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"
         " --gone {params.gone:q}"
@@ -176,7 +176,7 @@ rule report:
         settings=lambda wildcards: plan.lists["report"].settings,
         code=lambda wildcards: plan.lists["report"].code,
         folder=lambda wildcards: plan.lists["report"].folder,
-        gone=lambda wildcards: found.gone.get("report", []),
+        gone=lambda wildcards: verified.gone.get("report", []),
     shell:
         command(REPORT) + " --settings {params.settings:q} --root . --out {params.folder} --manifest {output.manifest}"
         " --gone {params.gone:q}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stages.core.files import write_json
-from workflow.planning.jobs import Job, Plan
+from workflow.planning.jobs import Plan
 from workflow.verify.files import Files
 
 BEING_MADE = "results/verify/being-made-again"  # the input, never there, of a job that is left as it is
@@ -42,28 +42,20 @@ def note(files: Files, again: Iterable[str]) -> None:
 
 def leave_finished(files: Files, again: Iterable[str]) -> None:
     """Change the plan so that no job that is done is run for the files that are made again."""
-    makers = _makers(files, again)
     made = made_for(files, again)
     for job in files.jobs:
-        reads = not made.isdisjoint(job.inputs.values())
-        if reads and files.is_done(job) and not any(job is maker for maker in makers):
+        if files.is_done(job) and not made.isdisjoint(job.inputs.values()) and made.isdisjoint(job.outputs().values()):
             files.plan.put(replace(job, inputs={BEING_MADE: BEING_MADE}))
 
 
 def made_for(files: Files, again: Iterable[str]) -> set[str]:
-    """All that the jobs write which make some files again."""
-    return {path for job in _makers(files, again) for path in job.outputs().values()}
-
-
-def _makers(files: Files, again: Iterable[str]) -> list[Job]:
-    """The jobs that make some files, and before them those that make what is absent of their inputs."""
-    found: dict[str, Job] = {}
+    """All that the jobs write which make some files, and before them those that make what is absent of their inputs."""
+    made: set[str] = set()
     waiting = list(again)
     while waiting:
         path = waiting.pop()
         job = files.maker.get(path)
-        if job is None or path in found or files.is_there(path):
-            continue
-        found[path] = job
-        waiting.extend(job.inputs.values())
-    return list(found.values())
+        if job is not None and path not in made and not files.is_there(path):
+            made.update(job.outputs().values())
+            waiting.extend(job.inputs.values())
+    return made

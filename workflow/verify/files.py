@@ -79,8 +79,8 @@ class Files:
         return self._behind[id(job)]
 
 
-def command(configfiles: Sequence[Path], *, repair: bool) -> str:
-    """What a user types to verify the experiment of these config files."""
+def command(configfiles: Sequence[Path], target: str = "verify", *, repair: bool = False) -> str:
+    """The `make` line for the experiment of these config files."""
     named = [str(Path(os.path.relpath(path)) if Path(path).is_absolute() else path) for path in configfiles]
     config = f"CONFIG={shlex.quote(' '.join(named))}" if named else ""
-    return " ".join(filter(None, ("make verify", config, "REPAIR=1" if repair else "")))
+    return " ".join(filter(None, ("make", target, config, "REPAIR=1" if repair else "")))

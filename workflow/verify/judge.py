@@ -81,7 +81,7 @@ def judge(files: Files, hashes: Hashes) -> list[Found]:
         ]
         found += [Found("missing", path, why, planned.job) for path, why in _missing(files, planned, outputs, gone)]
         record = records.get(planned.manifest)
-        if record is not None and (why := stale(planned, record, written)):
+        if record is not None and (why := stale(planned, record, written) or _told_of_gone(files, planned, record)):
             found.append(Found("stale", planned.name, why, planned.job))
     return found
 
@@ -98,6 +98,16 @@ def stale(planned: PlannedJob, record: Mapping[str, Any], written: Mapping[str, 
     if code_digest(planned.job.modules) not in record["code_digests"]:
         return OTHER_CODE
     return ""
+
+
+def _told_of_gone(files: Files, planned: PlannedJob, record: Mapping[str, Any]) -> str:
+    """Whether a table's note still names files that are there again: `make tables` writes one without Snakemake."""
+    gone = record.get("facts", {}).get("gone")
+    return (
+        "its note names files that are there; `make tables` writes it anew"
+        if gone and not files.gone_behind(planned.job)
+        else ""
+    )
 
 
 def is_current(files: Files, job: Job) -> bool:
@@ -175,26 +185,3 @@ def _holds(recorded: Any, planned: Any) -> bool:
 
 def _reason(error: ArtifactError, path: str) -> str:
     return str(error).partition(f"{path}: ")[2].partition(";")[0]
-
-
-def repair(files: Files, found: Iterable[Found]) -> tuple[list[str], list[str]]:
-    """Remove what is damaged; (what was removed, what is to be made again, both by path).
-
-    Of a file that Snakemake is not told of, one that it is told of goes too: else it would not make the job again.
-    """
-    removed: list[str] = []
-    again: list[str] = []
-    for one in found:
-        if one.kind == "stale":
-            continue
-        declared = list(one.job.outputs().values())
-        if one.what in declared:
-            lead = one.what
-        else:
-            lead = one.job.file("manifest") if one.job.file("manifest") in declared else declared[0]
-        again.append(lead)
-        removed += [path for path in dict.fromkeys((one.what, lead)) if one.kind == "damaged" or path != one.what]
-    gone = [path for path in dict.fromkeys(removed) if (files.root / path).is_file()]
-    for path in gone:
-        (files.root / path).unlink()
-    return gone, list(dict.fromkeys(again))

@@ -12,6 +12,8 @@ from workflow.verify.dates import differing
 from workflow.verify.files import Files, command
 from workflow.verify.judge import is_current, made_from_others
 
+RECORDS = Path(".snakemake/metadata")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -36,12 +38,13 @@ def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
     behind = {name: [path for path in files.gone_behind(job) if path not in made] for name, job in tables.items()}
     again.leave_finished(files, asked)
     if gone := [path for path in files.gone() if path not in made]:
-        others = (
-            f" and {len(gone) - 1} more that finished results rest on are"
-            if gone[1:]
-            else ", which finished results rest on, is"
+        are = f" and {len(gone) - 1} more are gone" if gone[1:] else " is gone"
+        _warn(f"{gone[0]}{are}, and finished results rest on that; `{command(configfiles)}` lists what is")
+    if not any(RECORDS.glob("*")) and any(map(files.is_done, files.jobs)):
+        _warn(
+            f"results are here without Snakemake's records of them ({RECORDS}), so it may make them again;"
+            f" `{command(configfiles, 'accept')}` takes what is whole"
         )
-        print(f"warning: {gone[0]}{others} gone; `{command(configfiles, repair=False)}` lists them", file=sys.stderr)
     return Found(asked, behind)
 
 
@@ -63,7 +66,8 @@ def after_jobs(plan: Plan, found: Found) -> None:
     again.note(files, again.noted(files))
     if older := made_from_others(files):
         others = f" and {len(older) - 1} more" if older[1:] else ""
-        print(
-            f"{older[0]}{others}: made from files that came out otherwise this time; run again for them",
-            file=sys.stderr,
-        )
+        _warn(f"{older[0]}{others}: made from files that came out otherwise this time; run again for them")
+
+
+def _warn(line: str) -> None:
+    print(f"warning: {line}", file=sys.stderr)
