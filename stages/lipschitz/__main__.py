@@ -67,6 +67,7 @@ def run(job: Job, settings: LipschitzSettings, device: torch.device, saved: Path
         if state := load_state(saved, job.key, torch.device("cpu")):
             with taking_up(saved):
                 finished = {operator.index(place): {**columns} for place, columns in state["batches"].items()}
+        if finished:
             log_line(f"resumed after {len(finished)} batches")
         with saving(
             lambda: save_state(saved, job.key, {"batches": finished}),
