@@ -8,7 +8,7 @@ IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast test-slurm format lint check bench clean tables paper-cells estimate preflight status watch accept verify evaluate export publish published schema lock
+.PHONY: help env demo test test-fast test-slurm format lint check bench faults clean tables paper-cells estimate preflight status watch accept verify evaluate export publish published schema lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ check: lint test ## what CI runs: the linters, then every test
 bench: env ## time training and the AutoAttack engine beside plain loops and the official code (LSP_CIFAR10_JPEG names the images; under 50 minutes)
 	@$(IN_ENV) snakemake --cores $(CORES) --quiet all --configfile tests/benchmarks/classifier.yaml
 	@$(IN_ENV) python -m tests.benchmarks
+
+faults: env ## inject faults and print what held, minutes; FULL=1: thousands, hours, kept in results/published/faults
+	@$(IN_ENV) python -m tests.faults $(if $(FULL),--full)
 
 clean: ## remove caches, builds and what killed jobs left half-written; never results, downloads or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

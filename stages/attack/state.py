@@ -8,7 +8,7 @@ import torch
 from stages.attack.audit import Verdicts
 from stages.attack.evaluation import Record
 from stages.core.job.progress import log_line
-from stages.core.job.resume import load_state, save_state
+from stages.core.job.resume import load_state, save_state, taking_up
 
 
 @dataclass
@@ -61,7 +61,8 @@ class AttackState:
         record = load_state(path, key, torch.device("cpu"))
         if record is None:
             return
-        for name, finished in record["attacks"].items():
-            batches = {place: Verdicts(**verdicts) for place, verdicts in finished["batches"].items()}
-            self.attacks[name] = Finished(batches, finished["seconds"], Record.revived(finished["whole"]))
+        with taking_up(path):
+            for name, finished in record["attacks"].items():
+                batches = {place: Verdicts(**verdicts) for place, verdicts in finished["batches"].items()}
+                self.attacks[name] = Finished(batches, float(finished["seconds"]), Record.revived(finished["whole"]))
         log_line(f"resumed {self.place}")

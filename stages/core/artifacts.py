@@ -23,6 +23,11 @@ from stages.core.manifests import require_file
 from stages.core.parquet import read_table, write_table
 
 UNLABELLED = -1
+REMAKE = "have the stage that wrote it make it again"
+UNREADABLE = (
+    *(safetensors.SafetensorError, OSError, ValueError, RuntimeError),
+    *(LookupError, TypeError, AttributeError, MemoryError),
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,10 @@ def write_images(path: Path, images: ImageSet) -> None:
 def read_images(path: Path) -> ImageSet:
     """Read an image set, checksum, shape and label range verified."""
     tensors, metadata = read_tensors(path, {"images", "labels"})
-    if "classes" not in metadata:
-        raise ArtifactError(f"{path}: the header names no classes; write images with write_images")
-    images = ImageSet(tensors["images"], tensors["labels"], tuple(json.loads(metadata["classes"])))
+    classes = _of_header(path, metadata, "classes", list)
+    if not all(isinstance(name, str) for name in classes):
+        raise ArtifactError(f"{path}: the header's classes must be texts; {REMAKE}")
+    images = ImageSet(tensors["images"], tensors["labels"], tuple(classes))
     check_images(images, str(path))
     return images
 
@@ -100,9 +106,20 @@ def write_weights(path: Path, weights: dict[str, Tensor], architecture: dict[str
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read (weights, architecture), checksum verified."""
     tensors, metadata = read_tensors(path, set())
-    if "architecture" not in metadata:
-        raise ArtifactError(f"{path}: the header names no architecture; write checkpoints with write_weights")
-    return tensors, json.loads(metadata["architecture"])
+    return tensors, _of_header(path, metadata, "architecture", dict)
+
+
+def _of_header(path: Path, metadata: dict[str, str], key: str, kind: type[Any]) -> Any:
+    """What a header's JSON text under `key` holds, a list or an object as `kind` asks."""
+    try:
+        found = json.loads(metadata[key])
+    except KeyError as error:
+        raise ArtifactError(f"{path}: the header names no {key}; {REMAKE}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"{path}: the header's {key} is no JSON text ({error}); {REMAKE}") from error
+    if not isinstance(found, kind):
+        raise ArtifactError(f"{path}: the header's {key} must be a {kind.__name__}; {REMAKE}")
+    return found
 
 
 def write_embeddings(path: Path, embeddings: Tensor) -> None:
@@ -138,6 +155,8 @@ def read_neighbors(path: Path) -> Neighbors:
         _matrix(path, table, "neighbors", pa.int64()), _matrix(path, table, "distances", pa.float64())
     )
     check_neighbors(neighbors.ids, len(neighbors.ids), str(path))
+    if neighbors.distances.shape != neighbors.ids.shape or not bool((neighbors.distances >= 0).all()):
+        raise ArtifactError(f"{path}: needs a distance of 0 or more for each neighbor; {REMAKE}")
     return neighbors
 
 
@@ -177,7 +196,11 @@ def _check_structure(structure: Structure, name: str) -> None:
 
 
 def check_neighbors(neighbors: Tensor, num_images: int, name: str) -> None:
-    """Raise unless neighbors (N, m) holds valid ids and no anchor lists itself."""
+    """Raise unless neighbors (N, m), N and m above 0, holds valid ids and no anchor lists itself."""
+    if neighbors.numel() == 0:
+        raise ArtifactError(
+            f"{name}: no neighbors; it is of shape {tuple(neighbors.shape)}; rebuild with `snakemake -R neighbors`"
+        )
     if int(neighbors.min()) < 0 or int(neighbors.max()) >= num_images:
         raise ArtifactError(
             f"{name}: neighbor ids must lie in [0, {num_images}); rebuild with `snakemake -R neighbors`"
@@ -200,19 +223,15 @@ def read_tensors(path: Path, names: set[str]) -> tuple[dict[str, Tensor], dict[s
     require_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as stream:
-            metadata = json.loads((stream.metadata() or {}).get("artifact", "{}"))
+            metadata = dict(json.loads((stream.metadata() or {}).get("artifact", "{}")))
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118, not a dict
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{path}: not a readable safetensors file ({error}); have the stage that wrote it make it again"
-        ) from error
+    except UNREADABLE as error:
+        raise ArtifactError(f"{path}: not a readable safetensors file ({error}); {REMAKE}") from error
     if missing := names - tensors.keys():
         raise ArtifactError(f"{path}: holds no tensor named {', '.join(sorted(missing))}")
     described = {key: value for key, value in metadata.items() if key not in ("sha256", "header_sha256")}
     if metadata.get("sha256") != _content_hash(tensors) or metadata.get("header_sha256") != digest(described, 64):
-        raise ArtifactError(
-            f"{path}: the content differs from its checksum; have the stage that wrote it make it again"
-        )
+        raise ArtifactError(f"{path}: the content differs from its checksum; {REMAKE}")
     return tensors, described
 
 
@@ -221,7 +240,8 @@ def read_indexed(path: Path) -> pa.Table:
     table = read_table(path)
     if "index" not in table.column_names:
         raise ArtifactError(f"{path}: has no column 'index'; it holds {table.column_names}")
-    if not np.array_equal(table.column("index").to_numpy(), np.arange(len(table))):
+    index = table.column("index")
+    if index.type != pa.int64() or index.null_count or not np.array_equal(index.to_numpy(), np.arange(len(table))):
         raise ArtifactError(f"{path}: column 'index' must count from 0 in steps of 1; rebuild the file")
     return table
 

@@ -2,9 +2,9 @@
 
 Snakemake cannot see an edit to a module behind `python -m`, so this digest goes into a rule's params.
 The room of settings stays out, but for a table's plan, which lays tables out: every value that settings resolve is in
-the params already. So do this module, those that only word errors, progress or manifests or hold files against them,
-and those that save and resume, which leaves every bit as it is. `job.epochs` stays in, for it decides what comes after
-what.
+the params already. So do this module, those that only refuse or word errors, progress or manifests or hold files
+against them, and those that save and resume, which leaves every bit as it is. `job.epochs` stays in, for it decides
+what comes after what.
 """
 
 import ast
@@ -18,7 +18,7 @@ CONFIG, TABLE_PLAN = "stages.core.config", "stages.core.config.table_plan"
 WITHOUT_EFFECT = frozenset(
     f"stages.core.{name}"
     for name in (
-        *("code", "errors", "leftovers", "manifests"),
+        *("ceilings", "code", "errors", "leftovers", "manifests", "refused"),
         *(f"job.{name}" for name in ("interrupt", "lease", "once", "progress", "resume", "saving", "stage")),
     )
 )

@@ -2,7 +2,11 @@
 
 
 class StageError(Exception):
-    """Something the user can mend: the message names the value, the rule and the cure."""
+    """Something the user can mend: the message names value, rule and cure, on one line whatever it names."""
+
+    def __str__(self) -> str:
+        """The message, with line ends and other characters that do not print as Python escapes them."""
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in super().__str__())
 
 
 class ConfigError(StageError):

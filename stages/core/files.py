@@ -2,33 +2,37 @@
 
 import base64
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import math
 import os
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages.core.ceilings import AT_ONCE
 from stages.core.errors import StageError
+from stages.core.refused import refused
 
 PACKED = "zlib:"
-NEARLY_FULL = 2**14
+PROBE = bytes(2**20)
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on any error removed.
 
-    It is locked while its writer lives, by which `leftovers` tells it from what a killed process left.
+    It is locked while its writer lives, by which `leftovers` tells it from what a killed process left. What the
+    operating system refuses is a StageError that names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise refused(error, path) from error
     temporary = Path(name)
     try:
         with contextlib.suppress(OSError):  # a file system without locks
@@ -38,19 +42,27 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except StageError:
+        raise
     except Exception as error:
-        if _disk_is_full(error, path.parent):
-            raise StageError(f"{path}: no space left on the device; free some and run again") from error
+        if cause := _refusal(error, temporary):
+            raise refused(cause, path) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
 
 
-def _disk_is_full(error: Exception, folder: Path) -> bool:
-    """Whether an error means a full disk; torch.save's own message does not say so."""
-    known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return known or "No space left" in str(error) or shutil.disk_usage(folder).free < NEARLY_FULL
+def _refusal(error: Exception, temporary: Path) -> OSError | None:
+    """What the system refused to a writer that failed, if it was that; a library that hides it is told by trying."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    try:
+        with temporary.open("ab") as stream:
+            stream.write(PROBE)
+    except OSError as refusal:
+        return refusal
+    return None
 
 
 def _umask() -> int:
@@ -103,7 +115,11 @@ def packed_json(value: Any) -> str:
 def unpacked_json(text: str) -> Any:
     """The value of a JSON text, packed or plain."""
     if text.startswith(PACKED):
-        text = zlib.decompress(base64.b64decode(text.removeprefix(PACKED))).decode()
+        unpacking = zlib.decompressobj()
+        unpacked = unpacking.decompress(base64.b64decode(text.removeprefix(PACKED)), AT_ONCE)
+        if unpacking.unconsumed_tail:
+            raise ValueError(f"unpacks to more than {AT_ONCE} bytes")
+        text = unpacked.decode()
     return json.loads(text)
 
 

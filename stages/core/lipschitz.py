@@ -39,6 +39,8 @@ def read_lipschitz(path: Path) -> pa.Table:
     table = read_table(path)
     if [*table.schema.remove_metadata()] != [*SCHEMA]:
         raise ArtifactError(f"{path}: columns must be {SCHEMA.names}; these are {table.schema.names}")
+    if any(table.column(name).null_count for name in SCHEMA.names if name != "distance"):
+        raise ArtifactError(f"{path}: a value is missing; have the stage lipschitz make it again")
     if not len(table):
         raise ArtifactError(f"{path}: it holds no image; have the stage lipschitz make it again")
     return table

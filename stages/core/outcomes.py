@@ -37,4 +37,6 @@ def read_outcomes(path: Path) -> pa.Table:
     table = read_table(path)
     if list(table.schema.remove_metadata()) not in ([*OUTCOME_SCHEMA], [*OUTCOME_SCHEMA, *OUTCOME_DETAILS]):
         raise ArtifactError(f"{path}: columns must be {OUTCOME_SCHEMA.names}; these are {table.schema.names}")
+    if any(table.column(name).null_count for name in OUTCOME_SCHEMA.names):
+        raise ArtifactError(f"{path}: a value is missing; have the stage attack make it again")
     return table

@@ -23,6 +23,10 @@ Array = NDArray[Any]
 KINDS = ("good", "typical", "bad")  # of anchors, by how many of their companions carry their label
 FILE = "pictures.safetensors"
 CURE = "make it again with `snakemake -R pictures`"
+UNREADABLE = (
+    *(safetensors.SafetensorError, OSError, ValueError, RuntimeError),
+    *(LookupError, TypeError, AttributeError, MemoryError),
+)
 ROUNDED, TOLERANCE = 1 + 2**-10, 1e-6  # by how much a perturbation may exceed its radius in float16, and in float32
 
 
@@ -107,12 +111,12 @@ def read_pictures(place: Path) -> Pictures:
         parts = {part: _part(form, part, arrays) for part, form in PARTS.items()}
         told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
         pictures = Pictures(**told, **parts)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if sums != (_content_hash(arrays), digest(words, 64)):
+            raise ArtifactError(f"{path}: the content differs from its checksum; {CURE}")
+        check_pictures(pictures, str(path))
+        return pictures
+    except UNREADABLE as error:
         raise ArtifactError(f"{path}: not a readable file of pictures ({error}); {CURE}") from error
-    if sums != (_content_hash(arrays), digest(words, 64)):
-        raise ArtifactError(f"{path}: the content differs from its checksum; {CURE}")
-    check_pictures(pictures, str(path))
-    return pictures
 
 
 def _part(form: Any, part: str, arrays: dict[str, Array]) -> Any:
@@ -133,6 +137,10 @@ def _content_hash(arrays: dict[str, Array]) -> str:
 
 def check_pictures(pictures: Pictures, name: str) -> None:
     """ArtifactError unless every array has its type and shape, and every value lies in its range."""
+    words = (*pictures.classes, *pictures.methods, *pictures.missing, *pictures.kinds)
+    lists = (pictures.classes, pictures.methods, pictures.missing, pictures.kinds, pictures.epsilons)
+    if not all(isinstance(one, tuple) for one in lists) or not all(isinstance(word, str) for word in words):
+        raise ArtifactError(f"{name}: classes, methods and kinds must be lists of texts; {CURE}")
     sizes = {"M": len(pictures.methods), "A": len(pictures.kinds)}
     if len(pictures.epsilons) != sizes["M"] or not set(pictures.kinds) <= set(KINDS):
         raise ArtifactError(f"{name}: every method needs its epsilon, and every anchor one of the kinds {KINDS}")

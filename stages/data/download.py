@@ -4,21 +4,24 @@ What is read is what the checksum covers: tars are unpacked anew beside the arch
 """
 
 import contextlib
-import errno
+import gzip
 import logging
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 import pooch
 
+from stages.core.ceilings import LEVELS, MEMBERS, in_sips, require_below, unpacked_ceiling
 from stages.core.errors import ArtifactError, DownloadError
 from stages.core.job.progress import SECONDS_BETWEEN_LINES, log_line
+from stages.core.refused import CURES, naming, refused
 
 RETRIES = 3
 TIMEOUT = 60.0  # seconds without an answer
@@ -27,11 +30,12 @@ CHUNK = 1 << 20  # bytes
 
 @dataclass(frozen=True)
 class Archive:
-    """An official file: its name, its address and the MD5 its readers have always checked it by."""
+    """An official file: its name, its address, the MD5 its readers have always checked it by, and its size in bytes."""
 
     name: str
     url: str
     md5: str
+    size: int | None = None
 
 
 class _Lines:
@@ -67,10 +71,10 @@ def fetch(archive: Archive, downloads: Path) -> Path:
         retry_if_failed=RETRIES,
     )
     try:
-        pup.fetch(archive.name, downloader=_HttpDownloader(archive.name))
+        pup.fetch(archive.name, downloader=_HttpDownloader(archive))
     except (OSError, ValueError) as error:  # ValueError: pooch's word for a wrong checksum
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
+        if isinstance(error, OSError) and error.errno in CURES:
+            raise refused(error, downloads) from error
         reason = " ".join(str(error).split())
         raise DownloadError(
             f"{archive.name}: cannot be had from {archive.url} ({reason}); look at the network, or set `folder` to"
@@ -82,7 +86,8 @@ def fetch(archive: Archive, downloads: Path) -> Path:
 @contextlib.contextmanager
 def downloaded(archives: Sequence[Archive], downloads: Path) -> Iterator[Path]:
     """Yield a folder with the verified archives' content: tars unpacked, other files as they are."""
-    downloads.mkdir(parents=True, exist_ok=True)
+    with naming(downloads):
+        downloads.mkdir(parents=True, exist_ok=True)
     paths = [fetch(archive, downloads) for archive in archives]
     tars = [path for path in paths if path.name.endswith((".tar.gz", ".tgz", ".tar"))]
     if not tars:
@@ -97,17 +102,27 @@ def downloaded(archives: Sequence[Archive], downloads: Path) -> Iterator[Path]:
 def unpack(path: Path, folder: Path) -> None:
     """Unpack a tar below `folder` through tarfile's data filter (PEP 706).
 
-    Raises ArtifactError for a damaged tar and for a member that would land or link outside the folder.
+    Raises ArtifactError for a damaged tar, for a member that would land or link outside the folder, and for one that
+    unpacks to much more than it is.
     """
     log_line(f"{path.name}: unpacking")
+    most, unpacked = unpacked_ceiling(path.stat().st_size), 0
     try:
-        with tarfile.open(path) as tar:
-            tar.extractall(folder, filter="data")
+        with (
+            cast(BinaryIO, gzip.open(path) if path.name.endswith("gz") else path.open("rb")) as stream,
+            tarfile.open(fileobj=in_sips(stream, path), mode="r:") as tar,
+        ):
+            for count, member in enumerate(tar, 1):
+                unpacked += member.size
+                require_below(unpacked, most, f"{path}: unpacked", "bytes")
+                require_below(count, MEMBERS, f"{path}: unpacked", "members")
+                require_below(len(PurePosixPath(member.name).parts), LEVELS, f"{path}: unpacked", "levels of folders")
+                tar.extract(member, folder, filter="data")
     except tarfile.FilterError as error:
         raise ArtifactError(f"{path}: a member leaves the folder ({error}); do not use this file") from error
-    except (tarfile.TarError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno in CURES:
+            raise refused(error, folder) from error
         raise ArtifactError(
             f"{path}: not a readable tar ({error}); move it away and run again, to download it anew"
         ) from error
@@ -117,9 +132,32 @@ def unpack(path: Path, folder: Path) -> None:
 class _HttpDownloader:
     """A pooch downloader with a bar of its own for each attempt: tqdm's on a terminal, lines in a log."""
 
-    name: str
+    archive: Archive
 
     def __call__(self, url: str, output_file: Any, caller: Any) -> None:
         log_line(f"fetching {url}")
-        bar = True if sys.stderr.isatty() else _Lines(self.name)
-        pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)(url, output_file, caller)
+        bar = True if sys.stderr.isatty() else _Lines(self.archive.name)
+        with open(output_file, "wb") as stream:
+            writing = _Bounded(stream, self.archive)
+            pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT)(url, writing, caller)
+
+
+class _Bounded:
+    """A file that takes no more than an archive's size: a server that never ends would fill the disk."""
+
+    def __init__(self, stream: BinaryIO, archive: Archive) -> None:
+        self._stream, self._archive, self._taken = stream, archive, 0
+
+    def write(self, chunk: bytes) -> int:
+        """As a stream's own; DownloadError for a byte too many."""
+        self._taken += len(chunk)
+        if self._archive.size is not None and self._taken > self._archive.size:
+            raise DownloadError(
+                f"{self._archive.name}: {self._archive.url} sends more than its {self._archive.size:,} bytes, so it is"
+                " another file; set `folder` to where the files are"
+            )
+        return self._stream.write(chunk)
+
+    def flush(self) -> None:
+        """As a stream's own."""
+        self._stream.flush()

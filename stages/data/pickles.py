@@ -5,12 +5,14 @@ likes. Here the few names that rebuild a NumPy array are looked up in a table, a
 """
 
 import pickle
+import pickletools
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from stages.core.errors import ArtifactError
+from stages.core.refused import one_line
 
 
 def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
@@ -43,12 +45,22 @@ class _RestrictedUnpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}") from None
 
 
+def _require_near_memos(stream: BinaryIO, size: int) -> None:
+    """UnpicklingError for a pickle that numbers an object beyond its bytes: the reader keeps a list that long."""
+    for opcode, argument, _ in pickletools.genops(stream):
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > size:
+            raise pickle.UnpicklingError(f"it numbers an object {argument} in {size} bytes")
+
+
 def read_pickle(path: Path) -> Any:
     """The content of a pickle, text of Python 2 read as latin1; ArtifactError for one that asks for anything else."""
     try:
         with path.open("rb") as stream:
+            _require_near_memos(stream, path.stat().st_size)
+            stream.seek(0)
             return _RestrictedUnpickler(stream, encoding="latin1").load()
     except Exception as error:  # whatever goes wrong inside an unpickler, the bytes are to blame
+        reason = one_line(error)
         raise ArtifactError(
-            f"{path}: not a pickle of plain containers and NumPy arrays ({error}); get the official file again"
+            f"{path}: not a pickle of plain containers and NumPy arrays ({reason}); get the official file again"
         ) from error

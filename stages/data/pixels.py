@@ -1,8 +1,6 @@
 """From encoded images to one uint8 tensor: decoding, resizing and stacking, each image once."""
 
 import io
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -13,13 +11,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 from torch import Tensor
 
+from stages.core.ceilings import PIXELS, require_below
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.job.progress import log_line, progress
+from stages.core.refused import one_line
 
 Pixels = NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # no format whose decoder starts another program
 DEEP_MODES = ("I", "F")
-DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+Image.MAX_IMAGE_PIXELS = None  # `decode_image` has a ceiling of its own, lower, and of one number for all formats
 BITS_PER_SAMPLE = 258  # the TIFF tag
 UPRIGHT: dict[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,6 +46,7 @@ def decode_image(encoded: bytes, name: str, noted: Counter[str]) -> Pixels:
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            require_below(image.width * image.height, PIXELS, name, "pixels")
             if is_deep(image):
                 raise ArtifactError(f"{name}: more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
             if getattr(image, "is_animated", False):
@@ -59,8 +60,10 @@ def decode_image(encoded: bytes, name: str, noted: Counter[str]) -> Pixels:
     except UnidentifiedImageError as error:
         reason = f"none of {', '.join(FORMATS)}" if encoded else "it is empty"
         raise ArtifactError(f"{name}: not a readable image ({reason}); replace it or take it out") from error
-    except DECODER_ERRORS as error:
-        raise ArtifactError(f"{name}: not a readable image ({error}); replace it or take it out") from error
+    except ArtifactError:
+        raise
+    except Exception as error:  # whatever goes wrong inside a decoder, the bytes are to blame
+        raise ArtifactError(f"{name}: not a readable image ({one_line(error)}); replace it or take it out") from error
 
 
 def orientation(image: Image.Image) -> int:

@@ -72,13 +72,25 @@ def read_encoder(path: Path) -> Encoder:
         raise ArtifactError(
             f"{path}: not an encoder of `python -m stages.features pretrain`; give --encoder its output"
         )
-    encoder = moco_encoder(**architecture)
+    try:
+        with torch.device("meta"):
+            wanted = moco_encoder(**architecture)
+        require_fit(wanted, weights, str(path))
+        encoder = moco_encoder(**architecture)
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
+        raise ArtifactError(f"{path}: no encoder is of the architecture {architecture} ({error})") from error
     load_exactly(encoder, weights, str(path))
     return encoder
 
 
 def load_exactly(network: nn.Module, weights: dict[str, Any], name: str) -> None:
     """Load weights whose names and shapes are the network's; else ArtifactError with the first that differ."""
+    require_fit(network, weights, name)
+    network.load_state_dict(weights, strict=False)
+
+
+def require_fit(network: nn.Module, weights: dict[str, Any], name: str) -> None:
+    """ArtifactError unless names and shapes of the weights are the network's, with the first that differ."""
     expected = network.state_dict()
     lacking = [key for key in expected if key not in weights and not key.endswith("num_batches_tracked")]
     foreign = [key for key in weights if key not in expected]
@@ -86,7 +98,6 @@ def load_exactly(network: nn.Module, weights: dict[str, Any], name: str) -> None
     for fault, keys in (("lacks", lacking), ("also holds", foreign), ("holds in another shape", misshapen)):
         if keys:
             raise ArtifactError(f"{name}: {fault} {', '.join(keys[:3])} ({len(keys)} in all); it is another network")
-    network.load_state_dict(weights, strict=False)
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

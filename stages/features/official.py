@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from stages.core.ceilings import require_plain_zip
 from stages.core.errors import ArtifactError
 from stages.features.network import Encoder, load_exactly
 
@@ -38,12 +39,15 @@ def query_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ArtifactError(f"{path}: no such file; set `checkpoint` to the MoCo v2 file")
     try:
+        require_plain_zip(path)
         record = torch.load(path, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
     except pickle.UnpicklingError as error:
         raise ArtifactError(
             f"{path}: damaged, or holds objects that could run code, so it is not read; {cure}"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except Exception as error:  # whatever goes wrong inside a reader, the bytes are to blame
         raise ArtifactError(f"{path}: not a readable checkpoint ({type(error).__name__}); {cure}") from error
     state = record.get("state_dict") if isinstance(record, dict) else None
     if not isinstance(state, dict):

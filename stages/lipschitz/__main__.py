@@ -1,5 +1,6 @@
 """`python -m stages.lipschitz`: a checkpoint's local Lipschitz constants and Theorem 1's radii (Section 3.3)."""
 
+import operator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stages.core.images.subset import measured_images, say_if_fewer
 from stages.core.job import once
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import log_line, progress
-from stages.core.job.resume import load_state, save_state
+from stages.core.job.resume import load_state, save_state, taking_up
 from stages.core.job.saving import saving
 from stages.core.job.stage import Job, load_settings, one_line_errors, parser, recorded
 from stages.core.lipschitz import summary, write_lipschitz
@@ -62,7 +63,10 @@ def run(job: Job, settings: LipschitzSettings, device: torch.device, saved: Path
         _require_labels(test, architecture["classes"], job.inputs["test"])
         say_if_fewer("lipschitz", settings.images, len(test.labels))
         rows = measured_images(test.labels, settings.images, "stratified")
-        finished: dict[int, Columns] = (load_state(saved, job.key, torch.device("cpu")) or {}).get("batches", {})
+        finished: dict[int, Columns] = {}
+        if state := load_state(saved, job.key, torch.device("cpu")):
+            with taking_up(saved):
+                finished = {operator.index(place): {**columns} for place, columns in state["batches"].items()}
         if finished:
             log_line(f"resumed after {len(finished)} batches")
         with saving(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.core.ceilings import read_below
 from stages.core.config.structure import NeighborSearch
 from stages.core.errors import ArtifactError, StageError
 from stages.core.files import atomic, write_text
@@ -22,6 +23,7 @@ POINTS_A_CELL = 39
 GPU_LIMIT = 2048
 """The most candidates, and the most probes, that FAISS's GPU kernels take."""
 
+REBUILD = "build it again (`snakemake -R index`)"
 
 SAFE_NORMS = (2.0**-30, 2.0**50)
 """Where the largest norm may lie so that float32 holds the squares FAISS computes, with digits to spare."""
@@ -125,11 +127,16 @@ def read_index(path: Path, embeddings: Tensor) -> Any:
             raise ArtifactError(f"{needed}: no such file; run `python -m stages.neighbors build` first")
         require_file(needed)
     content = path.read_bytes()
-    if checksum_path(path).read_text(encoding="utf-8").split()[:1] != [hashlib.sha256(content).hexdigest()]:
-        raise ArtifactError(f"{path}: the content differs from its checksum; build it again (`snakemake -R index`)")
-    index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
-    shape = (index.ntotal, index.d)
+    if read_below(checksum_path(path)).split()[:1] != [hashlib.sha256(content).hexdigest().encode()]:
+        raise ArtifactError(f"{path}: the content differs from its checksum; {REBUILD}")
     points = scaled(embeddings, scale_exponent(embeddings)).numpy()
-    if shape != points.shape or not np.array_equal(index.reconstruct_n(0, shape[0]), points):
-        raise ArtifactError(f"{path}: was built from other embeddings; build it again (`snakemake -R index`)")
+    faiss.set_deserialization_vector_byte_limit(len(content))  # no part is larger than the whole
+    try:
+        index = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
+        found = index.reconstruct_n(0, index.ntotal) if (index.ntotal, index.d) == points.shape else None
+    except (RuntimeError, ValueError, AssertionError, MemoryError) as error:
+        reason = str(error).strip().rpartition("\n")[2]
+        raise ArtifactError(f"{path}: not a readable FAISS index ({reason}); {REBUILD}") from error
+    if found is None or not np.array_equal(found, points):
+        raise ArtifactError(f"{path}: was built from other embeddings; {REBUILD}")
     return index

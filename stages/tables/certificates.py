@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from stages.core.config.quantities import CountOrZero
+from stages.core.config.quantities import Seed
 from stages.core.config.section import Section
 from stages.core.errors import ArtifactError
 from stages.core.files import write_text
@@ -29,7 +29,7 @@ class Listed(Section):
     dataset: str
     row: str
     method: str
-    seed: CountOrZero
+    seed: Seed
     path: str
 
 

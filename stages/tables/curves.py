@@ -92,4 +92,8 @@ def read_history(run: Run, root: Path) -> pd.DataFrame | MissingRun:
     if lacking := [name for name in ("epoch", *LOSSES) if name not in table.column_names]:
         return MissingRun(run.name, f"{run.history} has no column {', '.join(lacking)}")
     losses = [name for name in (*LOSSES, TRAINING_LOSS) if name in table.column_names]
-    return table.select(["epoch", *losses]).to_pandas().set_index("epoch").astype("float64")
+    frame = table.select(["epoch", *losses]).to_pandas()
+    if frame.select_dtypes("number").shape != frame.shape:
+        log_line(f"warning: {root / run.history}: a column holds no numbers")
+        return MissingRun(run.name, f"{run.history} is damaged")
+    return frame.set_index("epoch").astype("float64")

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from stages.core.artifacts import read_weights
 from stages.core.errors import ConfigError
-from stages.core.files import atomic, write_json
+from stages.core.files import atomic, write_json, write_text
 from stages.core.job.progress import log_line
 from stages.core.job.stage import one_line_errors
 from stages.core.manifests import read_manifest
 from stages.core.models.activations import SHARPNESS
+from stages.core.models.checkpoint import load_classifier
 from stages.weights.entry import entry, unfilled
 
 PLAIN = Path(__file__).with_name("plain")
@@ -46,14 +47,13 @@ def main(argv: list[str] | None = None) -> None:
         weights, architecture = read_weights(args.checkpoint)
         if "backbone" not in architecture:
             raise ConfigError(f"{args.checkpoint} came from elsewhere; its own file is what others can read")
-        args.into.mkdir(parents=True, exist_ok=True)
+        load_classifier(args.checkpoint, torch.device("cpu"))  # header and tensors fit each other
         with atomic(args.into / "model.pt") as temporary:
             torch.save(renamed(weights), temporary)
         activation = architecture.get("activation", "relu")
         script = (PLAIN / f"{architecture['backbone']}.py").read_text(encoding="utf-8")
         script = script.replace(WRITTEN["relu"], WRITTEN[activation])
-        with atomic(args.into / "score.py") as temporary:
-            temporary.write_text(script, encoding="utf-8")
+        write_text(args.into / "score.py", script)
         known = f"{architecture['backbone']}, width {architecture['width']}"
         known += f", {activation}" if activation != "relu" else ""
         found = {**entry(known, [read_manifest(path) for path in args.attacked]), "additional_data": False}

@@ -1,5 +1,6 @@
 """The tensors of a file that nobody here wrote: nothing in it is executed, whatever it holds."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from stages.core.ceilings import require_plain_zip
 from stages.core.errors import ArtifactError, ConfigError
 
 USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network", "classifier")
@@ -67,7 +69,10 @@ def _content(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
+        require_plain_zip(path)
         return torch.load(path, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
     except Exception as error:  # whatever goes wrong inside a reader, the bytes are to blame
         if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ArtifactError(
@@ -82,7 +87,7 @@ def _states(content: Any, key: str, depth: int) -> Iterator[tuple[str, dict[str,
     """Every mapping of names to tensors, by where it stands; below an optimizer's there is none."""
     if not isinstance(content, Mapping):
         return
-    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and _is_plain(value)}
     if any(name.endswith("weight") for name in tensors):
         yield key, tensors
     for name, value in content.items():
@@ -90,13 +95,25 @@ def _states(content: Any, key: str, depth: int) -> Iterator[tuple[str, dict[str,
             yield from _states(value, f"{key}.{name}" if key else name, depth + 1)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor whose numbers are all there, one by one: neither sparse nor packed nor repeated."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and not (value.is_quantized or value.is_complex() or value.is_meta)
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
+
+
 def _require_rectified(path: Path) -> None:
     """ArtifactError for a checkpoint of ours with an activation that its tensors do not tell."""
     if path.suffix != ".safetensors":
         return
     with safetensors.safe_open(path, framework="pt") as stream:
-        header = json.loads((stream.metadata() or {}).get("artifact", "{}"))
-    activation = json.loads(header.get("architecture", "{}")).get("activation", "relu")
+        metadata = stream.metadata() or {}
+    activation = "relu"
+    with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):  # not one of ours
+        activation = json.loads(json.loads(metadata["artifact"])["architecture"]).get("activation", "relu")
     if activation != "relu":
         raise ArtifactError(
             f"{path}: a checkpoint of ours with activation {activation}, and by its tensors it would be read as one"

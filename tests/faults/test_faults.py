@@ -2,9 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-import time
 from importlib import import_module
 from pathlib import Path
 
@@ -59,25 +56,6 @@ def arguments(project: Project, stage: str, pattern: str, out: Path) -> list[str
     words = ["--settings", json.dumps(record["settings"]), "--manifest", str(out / "manifest.json")]
     words += [word for name, path in paths.items() for word in (f"--{name}", str(path))]
     return [*words, "--resume", str(out / "resume")] if stage in ("train", "attack") else words
-
-
-def test_a_killed_run_leaves_no_output_and_the_next_one_finishes(project: Project, tmp_path: Path) -> None:
-    words = arguments(project, "train", "train/digits/vanilla-*/seed0/manifest.json", tmp_path / "out")
-    settings = json.loads(words[1])
-    settings["recipe"]["epochs"] = 4
-    words[1] = json.dumps(settings)
-    state = tmp_path / "out/resume/state.pt"
-    command = [sys.executable, "-m", "stages.train", "--threads", "1", *words]
-    started = subprocess.Popen(command, cwd=project.root, stderr=subprocess.DEVNULL)
-    while not state.exists() and started.poll() is None:
-        time.sleep(0.01)
-    started.kill()
-    assert started.wait() == -9
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"resume"}
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"checkpoint.out", "history.out", "manifest.json"}
-    assert not state.exists()
 
 
 BROKEN_FILES = [

@@ -137,6 +137,12 @@ def test_where_files_lie_is_no_part_of_any_job(plan_of: Callable[..., Plan], sou
     assert (one.data, one.train) == (other.data, other.train)
 
 
+def test_a_seed_of_63_bits_is_planned_everywhere(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of(f"seeds: [{2**63 - 1}]\ncertify: [vanilla]\nlipschitz: {{methods: [vanilla]}}")
+    assert {job.seed for job in plan.train.values()} == {2**63 - 1}
+    assert {run.seed for row in plan.tables["table1"].plan.rows for run in row.runs} == {2**63 - 1}
+
+
 def test_an_experiment_replaces_and_an_overlay_merges(tmp_path: Path) -> None:
     (tmp_path / "overlay.yaml").write_text("seeds: [7]\ntables: {table1: {methods: [lsp]}}")
     default = ROOT / "config.yaml"

@@ -9,6 +9,9 @@ from tests.conftest import ROOT, Project
 from tests.workflow.test_wrong_overlays import line_of
 from workflow.planning.load import load_experiment
 
+# Nine levels of an alias each, nine times the one before: small to read, and 387 million values written out.
+LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 10))
 FILES = {
     "octal": ("seeds: [0]\nmonitor: {anchors: 010}\n", ["line 2: 010 is 8 to YAML", "write 8, or 10 if"]),
     "leading-zero": ("monitor: {anchors: 08}\n", ["monitor.anchors", "leading zero", "'08'"]),
@@ -23,6 +26,20 @@ FILES = {
     "two-documents": ("seeds: [0]\n---\nseeds: [1]\n", ["line 2, column 1: not valid YAML"]),
     "unknown-anchor": ("seeds: *mine\n", ["line 1, column 8: not valid YAML", "mine"]),
     "endless-anchor": ("methods: &m {lsp: *m}\n", ["an anchor that holds itself"]),
+    "laughs": (LAUGHS, ["written out", "926,177,106 values", "LSP_CEILINGS="]),
+    "merges": (MERGES, ["pairs", "LSP_CEILINGS="]),
+    "bad-date": ("title: !!timestamp 2001-99-99\n", ["line 1, column 8: not valid YAML", "timestamp"]),
+    "bytes": ("title: !!binary aGk=\n", ["not valid YAML", "binary"]),
+    "set": ("methods: !!set {lsp}\n", ["not valid YAML", "set"]),
+    "call": ("title: !!python/object/apply:os.mkdir [canary]\n", ["not valid YAML", "os.mkdir"]),
+    "no-int": ("seeds: [!!int abc]\n", ["line 1: 'abc' is no int to YAML"]),
+    "no-bool": ("title: !!bool maybe\n", ["line 1: 'maybe' is no bool to YAML"]),
+    "no-float": ("title: !!float x\n", ["line 1: 'x' is no float to YAML"]),
+    "nothing-as-int": ("title: !!int ''\n", ["line 1: '' is no int to YAML"]),
+    "long-hexadecimal": (f"seeds: [0x{'f' * 6000}]\n", ["line 1", "too many digits"]),
+    "nul": ("title: a\0b\n", ["not valid YAML"]),
+    "deep-mapping": ("title: " + "{a: " * 3000 + "\n", ["nested too deep"]),
+    "mapping-as-key": ("? {a: b}\n: 1\n", ["line 1: key of several parts is no text"]),
     "deep": ("title: " + "[" * 3000 + "\n", ["nested too deep"]),
     "number-as-key": ("datasets: {1: {}}\n", ["line 1: key 1 is no text", "quotes"]),
     "no-as-key": ("attacks: {no: {kind: clean}}\n", ["line 1: key no is no text"]),

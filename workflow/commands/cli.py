@@ -1,11 +1,13 @@
 """What the workflow's commands share: the --configfile argument, and errors as one line."""
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from stages.core.errors import StageError
+from stages.core.refused import one_line, refused
 from workflow.planning.experiment import Experiment
 from workflow.planning.load import load_experiment
 
@@ -31,8 +33,12 @@ def experiment_of(command: str, description: str, argv: list[str] | None = None)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command; what the user can cure becomes one line and status 1."""
+    """Run a command; what the user can cure becomes one line and status 1, and what a command it calls said stands."""
     try:
         main()
     except StageError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {one_line(error)}")
+    except OSError as error:
+        sys.exit(f"error: {one_line(refused(error))}")
+    except subprocess.CalledProcessError as error:  # it has said why
+        sys.exit(error.returncode if error.returncode > 0 else 1)

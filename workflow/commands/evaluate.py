@@ -20,6 +20,7 @@ from stages.core.config.plugins import nearest
 from stages.core.config.quantities import parse_number
 from stages.core.config.section import NAME
 from stages.core.errors import ConfigError
+from stages.core.files import write_text
 from workflow.commands.cli import ROOT, run
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment, read_on_its_base
@@ -38,9 +39,8 @@ def main(argv: list[str] | None = None) -> None:
             f"NAME: '{name}' must be of letters, digits, '.', '_' and '-' and begin with one of the first"
         )
     folder = Path("results/evaluate") / name
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "experiment.yaml"
-    file.write_text(yaml.safe_dump(experiment(name, arguments), sort_keys=False), encoding="utf-8")
+    write_text(file, yaml.safe_dump(experiment(name, arguments), sort_keys=False))
     plan = make_plan(load_experiment([file], ROOT / "config.yaml"))
     snakemake = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", str(file)]
     called([*snakemake, *passed_on, "--until", "weights"])

@@ -13,6 +13,7 @@ from typing import Any
 from stages.core.errors import ArtifactError
 from stages.core.files import unpacked_json, write_json, write_text
 from stages.core.manifests import read_manifest, require_file, write_manifest
+from stages.core.refused import naming
 from workflow.commands.cli import ROOT, command_line, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
@@ -108,8 +109,9 @@ def _copy(source: Path, target: Path, *, is_manifest: bool) -> None:
     """Copy a file; a manifest of before they had one gets a digest of its own."""
     if is_manifest:
         write_manifest(target, read_manifest(source))
-    else:
-        require_file(source)
+        return
+    require_file(source)
+    with naming(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
 

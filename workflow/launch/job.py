@@ -11,10 +11,12 @@ import itertools
 import os
 import signal
 import socket
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stages.core.refused import one_line, refused
 from workflow.launch.devices import devices
 from workflow.launch.slots import hold_slot
 
@@ -33,10 +35,15 @@ def main(argv: list[str] | None = None) -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     arguments = _arguments().parse_args(argv)
-    attempt = open_log(arguments.log)
-    environ = {**ALLOCATOR, **os.environ, **gpu_environment(arguments.gpu, arguments.jobs_per_gpu)}
-    os.write(2, f"{described(attempt, environ)}\n".encode())
-    os.execvpe(arguments.command[0], arguments.command, environ)
+    terminal = os.dup(2)  # the command does not inherit it
+    try:
+        attempt = open_log(arguments.log)
+        environ = {**ALLOCATOR, **os.environ, **gpu_environment(arguments.gpu, arguments.jobs_per_gpu)}
+        os.write(2, f"{described(attempt, environ)}\n".encode())
+        os.execvpe(arguments.command[0], arguments.command, environ)
+    except OSError as error:  # told where Snakemake was started, as the log may be what is refused
+        os.dup2(terminal, 2)
+        sys.exit(f"error: {one_line(refused(error, Path(error.filename or arguments.log)))}")
 
 
 def open_log(log: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from stages.core.ceilings import LEVELS, require_below
 from stages.core.code import ROOT
 from stages.core.config.messages import validation_message
 from stages.core.config.signatures import shortened
@@ -26,6 +27,7 @@ def read_on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]
     """A config file, merged over the one that its `base` names."""
     if path.resolve() in above:
         raise ConfigError(f"{path}: `base` leads back to it; name another file, or leave base out")
+    require_below(len(above), LEVELS, f"{path}: `base`", "files on one another", ConfigError)
     content = read_yaml(path)
     base = content.pop("base", None)
     if base is None:

@@ -13,10 +13,13 @@ from typing import Any
 
 import yaml
 
+from stages.core.ceilings import read_below, require_below
 from stages.core.errors import ConfigError
 
 TEXT = "tag:yaml.org,2002:str"
 MERGE = "tag:yaml.org,2002:merge"
+PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")  # what else YAML has is no part of a config
+BYTES, VALUES, DIGITS = 2**18, 2**17, 4000
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 DECIMAL_FLOAT = re.compile(r"[^:]*")
 
@@ -37,6 +40,19 @@ class _StrictLoader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`) taken in; of merges that merge each other the pairs multiply."""
+        super().flatten_mapping(node)
+        require_below(len(node.value), VALUES, self.place(node), "pairs", ConfigError)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A node's value; what its tag asks for and cannot be made of it is a ConfigError."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise ConfigError(f"{self.place(node)}: {str(node.value)[:40]!r} is no {kind} to YAML; mend it") from error
+
     def decimal_int(self, node: yaml.ScalarNode) -> int:
         """A whole number written in base 10."""
         if not DECIMAL.fullmatch(node.value):
@@ -44,7 +60,7 @@ class _StrictLoader(yaml.SafeLoader):
         try:
             return int(node.value.replace("_", ""))
         except ValueError:  # Python's limit of digits
-            raise ConfigError(f"{self.place(node)}: {node.value[:20]}… has too many digits for a number") from None
+            raise self.too_long(node) from None
 
     def decimal_float(self, node: yaml.ScalarNode) -> float:
         """A number written in base 10."""
@@ -55,9 +71,15 @@ class _StrictLoader(yaml.SafeLoader):
 
     def in_another_base(self, node: yaml.ScalarNode, value: float) -> ConfigError:
         """What is said of 010, 0x10 and 1:30."""
+        if len(node.value) > DIGITS:
+            return self.too_long(node)
         plain = node.value.lstrip("0")
         meant = f"{value}, or {plain} if that is meant" if plain.isdigit() else f"{value}, or put it in quotes"
         return ConfigError(f"{self.place(node)}: {node.value} is {value} to YAML, in another base; write {meant}")
+
+    def too_long(self, node: yaml.ScalarNode) -> ConfigError:
+        """What is said of a number of thousands of digits."""
+        return ConfigError(f"{self.place(node)}: {node.value[:20]}… has too many digits for a number; write fewer")
 
     def place(self, node: yaml.Node) -> str:
         """The file and line of a node."""
@@ -66,6 +88,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.decimal_int)
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.decimal_float)
+_StrictLoader.yaml_constructors = {
+    tag: make for tag, make in _StrictLoader.yaml_constructors.items() if tag is None or tag.rpartition(":")[2] in PLAIN
+}
 _StrictLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -75,9 +100,10 @@ _StrictLoader.yaml_implicit_resolvers = {
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping; ConfigError for a file that is missing, malformed, or may be read otherwise than it is meant."""
     try:
-        with path.open(encoding="utf-8") as stream:
-            loaded = yaml.load(stream, _StrictLoader)
-            _refuse_loops(loaded, ())
+        loader = _StrictLoader(read_below(path, BYTES, ConfigError).decode())
+        loader.name = str(path)
+        loaded = loader.get_single_data()
+        require_below(_values(loaded, (), {}), VALUES, f"{path}: written out", "values", ConfigError)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such config file") from error
     except OSError as error:
@@ -114,11 +140,16 @@ def _told(path: Path, error: yaml.YAMLError) -> str:
     return f"{place}: not valid YAML ({rule}); {cure}"
 
 
-def _refuse_loops(value: Any, above: tuple[int, ...]) -> None:
-    """RecursionError for a mapping or list that holds itself."""
+def _values(value: Any, above: tuple[int, ...], known: dict[int, int]) -> int:
+    """How many values there are once every alias is written out; RecursionError for one that holds itself.
+
+    known: of each mapping or list seen, by its id: each is counted once, however often it stands there.
+    """
     if not isinstance(value, dict | list):
-        return
+        return 1
     if id(value) in above:
         raise RecursionError
-    for item in value.values() if isinstance(value, dict) else value:
-        _refuse_loops(item, (*above, id(value)))
+    if id(value) not in known:
+        items = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_values(item, (*above, id(value)), known) for item in items)
+    return known[id(value)]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from stages.core.config.attacks import Attack
-from stages.core.config.quantities import CountOrZero
+from stages.core.config.quantities import Seed
 from stages.core.config.section import Name, Section
 
 
@@ -37,7 +37,7 @@ class Outcome(Section):
 class Run(Section):
     """One trained model: a method, its settings and a seed."""
 
-    seed: CountOrZero
+    seed: Seed
     name: str = Field(description="the run's folder; footnotes name a missing run by it")
     history: str | None = Field(None, description="Parquet file with one line an epoch")
     outcomes: dict[str, Outcome] = Field(default_factory=dict, description="by the attack's key in the columns")
@@ -103,7 +103,7 @@ class Plan(Section):
     paper: int | None = Field(None, description="the number of the paper's table that this one answers to; null: none")
     layout: Literal["methods", "attacks"] = Field("methods", description="what stands in the printed rows")
     title: str
-    seed: CountOrZero = 0
+    seed: Seed = 0
     columns: tuple[Column, ...] = ()
     rows: tuple[Row, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ A step is never cut: a signal waits for its end. What comes after an epoch's las
 """
 
 import contextlib
+import operator
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from torch import Tensor
 from stages.core.errors import DivergenceError
 from stages.core.job.interrupt import uninterrupted
 from stages.core.job.progress import log_line, progress
-from stages.core.job.resume import load_state, save_state
+from stages.core.job.resume import load_state, save_state, taking_up
 from stages.core.job.saving import saving
 
 Row = dict[str, float]
@@ -103,9 +104,11 @@ class EpochState(ABC, Generic[E]):
         record = load_state(path, key, self.device)
         if record is None:
             return False
-        self.take_up(record)
-        self.epoch, self.history = record["epoch"], record["history"]
-        self.current_epoch = None if record["current_epoch"] is None else self.epoch_type(**record["current_epoch"])
+        with taking_up(path):
+            current = record["current_epoch"]
+            self.current_epoch = None if current is None else self.epoch_type(**current)
+            self.epoch, self.history = operator.index(record["epoch"]), [{**row} for row in record["history"]]
+            self.take_up(record)
         log_line(f"resumed {self.place}")
         return True
 

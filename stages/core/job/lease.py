@@ -24,6 +24,7 @@ from typing import Any
 
 from stages.core.job.interrupt import EXIT_STATUS, uninterrupted
 from stages.core.job.progress import log_line
+from stages.core.refused import naming
 
 BEAT = 10.0
 STALE = 120.0  # NFS may show a date up to 60 s late
@@ -48,12 +49,14 @@ def leased(folder: Path, *, beat: float = BEAT, stale: float = STALE) -> Iterato
     beat, stale: seconds between renewals, and without one until a holder out of sight is given up. A process that
     was stopped so long that another took its lease ends itself by EXIT_STATUS when it wakes.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     held = folder / "lease" / f"{uuid.uuid4().hex}.json"
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(held, beat, ended), daemon=True)
     try:
-        _acquire(held, min(beat, SECONDS_BETWEEN_LOOKS), stale)
+        with naming(folder):
+            _acquire(held, min(beat, SECONDS_BETWEEN_LOOKS), stale)
         renewing.start()
         yield
     finally:
@@ -61,7 +64,8 @@ def leased(folder: Path, *, beat: float = BEAT, stale: float = STALE) -> Iterato
             ended.set()
             if renewing.is_alive():
                 renewing.join()
-            _remove(held)
+            with contextlib.suppress(OSError):  # what stays is seen to be of a process that is gone
+                _remove(held)
 
 
 def _acquire(held: Path, pause: float, stale: float) -> None:
@@ -106,7 +110,7 @@ def _look(lease: Path) -> _Seen | None:
     try:
         for name in os.listdir(lease):
             if not name.startswith("."):  # NFS keeps a removed file by such a name while a process reads it
-                with (lease / name).open(encoding="utf-8") as stream:
+                with (lease / name).open(encoding="utf-8", errors="replace") as stream:
                     return _Seen(lease / name, _record(stream.read()), os.fstat(stream.fileno()).st_mtime_ns)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ESTALE):
@@ -118,9 +122,10 @@ def _record(text: str) -> dict[str, Any]:
     """What a holder says of itself; empty if a crash of its machine left the file without its text."""
     try:
         record = json.loads(text)
-    except ValueError:
+        plain = 0 < record["pid"] < 2**31 and isinstance(record["started"], str)
+    except (ValueError, LookupError, TypeError, RecursionError):
         return {}
-    return record if isinstance(record, dict) else {}
+    return record if plain else {}
 
 
 def _remove(file: Path) -> None:

@@ -7,6 +7,7 @@ for later, for instance by `snakemake -R train`, makes them anew.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -14,10 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from stages.core.errors import StageError
 from stages.core.files import atomic, sha256_file, write_json
 from stages.core.job.lease import leased
 from stages.core.job.progress import log_line
 from stages.core.job.stage import Job
+from stages.core.refused import naming
 
 SECONDS_TO_NOTE = 120.0  # Snakemake's own work after a job's command has ended, and how much clocks differ
 
@@ -45,17 +48,23 @@ def once(job: Job, resume: Path, planned_at: float, work: Callable[[], None]) ->
         else:
             work()
             _keep(resume / "finished", key, outputs)
-        for state in resume.glob("*.pt*"):  # with what a process killed while it saved left of one
-            state.unlink()
+        with contextlib.suppress(OSError):  # a state that stays takes space, and harms no finished job
+            for state in resume.glob("*.pt*"):  # with what a process killed while it saved left of one
+                state.unlink()
 
 
 def _keep(finished: Path, key: str, outputs: Mapping[str, Path]) -> None:
+    """Link the outputs; where there is no room for that they are valid all the same."""
     shutil.rmtree(finished, ignore_errors=True)
-    finished.mkdir(exist_ok=True)
-    for name, path in outputs.items():
-        _link(path, finished / name)
-    hashes = {name: sha256_file(path) for name, path in outputs.items()}
-    write_json(finished / "record.json", {"key": key, "finished_at": time.time(), "outputs": hashes})
+    try:
+        with naming(finished):
+            finished.mkdir(exist_ok=True)
+            for name, path in outputs.items():
+                _link(path, finished / name)
+            hashes = {name: sha256_file(path) for name, path in outputs.items()}
+            write_json(finished / "record.json", {"key": key, "finished_at": time.time(), "outputs": hashes})
+    except StageError as error:
+        log_line(f"warning: {error}; the outputs are whole, and made again if Snakemake is killed before it notes them")
 
 
 def _take(finished: Path, key: str, outputs: Mapping[str, Path], planned_at: float) -> bool:
@@ -65,7 +74,7 @@ def _take(finished: Path, key: str, outputs: Mapping[str, Path], planned_at: flo
             return False
         if any(sha256_file(finished / name) != record["outputs"][name] for name in outputs):
             return False
-    except (OSError, ValueError, LookupError, TypeError):  # nothing there, or damaged
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # nothing there, or damaged
         return False
     for name, path in outputs.items():
         _link(finished / name, path)

@@ -1,5 +1,6 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -12,9 +13,10 @@ T = TypeVar("T")
 
 
 def log_line(message: str) -> None:
-    """One line to standard error, at once, above a bar if there is one."""
-    tqdm.write(message, file=sys.stderr)
-    sys.stderr.flush()
+    """One line to standard error, at once, above a bar if there is one; a log that takes none stops no work."""
+    with contextlib.suppress(OSError):
+        tqdm.write(message, file=sys.stderr)
+        sys.stderr.flush()
 
 
 def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydantic
 
 from stages.core import host
+from stages.core.ceilings import read_below
 from stages.core.code import code_digest
 from stages.core.config.help import settings_help
 from stages.core.config.messages import validation_message
@@ -28,6 +29,7 @@ from stages.core.job.interrupt import EXIT_STATUS, Interrupted, interruptible
 from stages.core.job.progress import log_line
 from stages.core.leftovers import sweep
 from stages.core.manifests import write_manifest
+from stages.core.refused import one_line, refused
 
 if TYPE_CHECKING:
     import torch
@@ -82,11 +84,11 @@ def load_settings(text: str, model: type[Settings], moved: Mapping[str, Any] | N
     moved: values that lie over them, kept apart as they are no part of what the result depends on.
     """
     try:
-        raw = unpacked_json(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        raw = unpacked_json(read_below(Path(text[1:])).decode() if text.startswith("@") else text)
         return model.model_validate({**raw, **moved} if isinstance(raw, dict) and moved else raw)
     except pydantic.ValidationError as error:
         raise ConfigError(validation_message(error, model)) from error
-    except (OSError, ValueError, zlib.error) as error:
+    except (OSError, ValueError, RecursionError, zlib.error) as error:
         raise ConfigError(f"--settings is neither a JSON object nor @file.json: {error}") from error
 
 
@@ -193,7 +195,7 @@ def versions() -> dict[str, str]:
 def one_line_errors() -> Iterator[None]:
     """End the process with one clear line: status 1 for what a user can cure, 75 (EX_TEMPFAIL) for SIGTERM and Ctrl-C.
 
-    Other errors keep their traceback.
+    What the operating system refuses is cured by the user too. Other errors keep their traceback.
     """
     try:
         with interruptible():
@@ -202,7 +204,12 @@ def one_line_errors() -> Iterator[None]:
         log_line(f"interrupted by {interrupted}; run the job again")
         sys.exit(EXIT_STATUS)
     except StageError as error:
-        log_line(f"error: {error}")
+        log_line(f"error: {one_line(error)}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:  # a library's own
+            raise
+        log_line(f"error: {one_line(refused(error))}")
         sys.exit(1)
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which not every stage has loaded

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stages.core.artifacts import read_weights
-from stages.core.errors import ArtifactError
+from stages.core.errors import ArtifactError, ConfigError
 from stages.core.models import Classifier
+
+SMALL = 10**6  # numbers
 
 
 def load_classifier(path: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
@@ -18,12 +20,25 @@ def load_classifier(path: Path, device: torch.device) -> tuple[nn.Module, dict[s
     """
     weights, architecture = read_weights(path)
     try:
+        _require_as_large(weights, architecture)
         model = built(architecture)
         model.load_state_dict(weights)
-    except (RuntimeError, TypeError) as error:
+    except ConfigError as error:
+        raise ArtifactError(f"{path}: {error}") from error
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         fault = " ".join(str(error).split())
         raise ArtifactError(f"{path}: the weights do not fit the architecture {architecture}: {fault}") from error
     return model.to(device).eval().requires_grad_(False), architecture
+
+
+def _require_as_large(weights: dict[str, Tensor], architecture: dict[str, Any]) -> None:
+    """ValueError for an architecture of ours with far more numbers than the file, before memory is taken for them."""
+    if "architecture" in architecture:
+        return
+    with torch.device("meta"):
+        wanted = sum(value.numel() for value in built(architecture).state_dict().values())
+    if wanted > SMALL + 2 * (there := sum(value.numel() for value in weights.values())):
+        raise ValueError(f"it is of {wanted} numbers and the file of {there}")
 
 
 def built(architecture: dict[str, Any]) -> nn.Module:

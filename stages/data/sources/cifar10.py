@@ -21,6 +21,7 @@ ARCHIVES = (
         "cifar-10-python.tar.gz",
         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
         "c58f30108f718f92721af3b95e74349a",
+        170_498_071,
     ),
 )
 KNOWN = {"train": 50_000, "test": 10_000, "side": 32, "classes": 10}
@@ -46,9 +47,9 @@ def cifar10(folder: Path) -> DataSet:
     """The five training batches in order, the test batch and the class names, from `folder` or its NESTED folder."""
     place = official_folder(folder, NESTED, list(LAYOUTS[0]))
     names = _field(place / META, read_pickle(place / META), "label_names")
-    if not isinstance(names, list | tuple):
-        raise ArtifactError(f"{place / META}: 'label_names' must be a list; get the official file again")
-    return DataSet(tuple(str(name) for name in names), _split(place, TRAIN), _split(place, TEST))
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ArtifactError(f"{place / META}: 'label_names' must be a list of texts; get the official file again")
+    return DataSet(tuple(names), _split(place, TRAIN), _split(place, TEST))
 
 
 def _split(place: Path, names: list[str]) -> Records:

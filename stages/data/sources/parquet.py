@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from stages.core.errors import ArtifactError, ConfigError
+from stages.core.parquet import require_bounded
 from stages.data.records import DataSet, Records, from_encoded
 
 TEST_NAMES = ("test", "valid", "validation", "val")
@@ -46,7 +47,7 @@ def parquet(
     image = image_column or _detect_image(schema, splits["train"][0])
     label = label_column or _detect_label(schema, splits["train"][0])
     train, test = _split(splits["train"], image, label), _split(splits[test_name], image, label)
-    found = (_class_names(_schema(path), label) for path in (*splits["train"], *splits[test_name]))
+    found = (_class_names(path, _schema(path), label) for path in (*splits["train"], *splits[test_name]))
     names = {named for named in found if named is not None}
     if len(names) > 1:
         raise ArtifactError(f"{folder}: the files name different classes for '{label}'; give all the same names")
@@ -71,8 +72,10 @@ def _shards(folder: Path) -> dict[str, list[Path]]:
 
 def _schema(path: Path) -> pa.Schema:
     try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            require_bounded(path, file)
+            return file.schema_arrow
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise _damaged(path, error) from error
 
 
@@ -112,7 +115,7 @@ def _table(path: Path, image: str, label: str) -> pa.Table:
         table = pq.read_table(path, columns=[image, label], page_checksum_verification=True, partitioning=None)
         column = table.column(image)
         encoded = (pc.struct_field(column, "bytes") if _is_image(kind) else column).cast(pa.large_binary())
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, MemoryError) as error:
         raise _damaged(path, error) from error
     try:
         labels = table.column(label).cast(pa.int64())
@@ -157,10 +160,19 @@ def _detect_label(schema: pa.Schema, path: Path) -> str:
     return str((known or whole)[0])
 
 
-def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
+def _class_names(path: Path, schema: pa.Schema, label: str) -> tuple[str, ...] | None:
     """The names in the schema's `huggingface` metadata (info.features.<label>.names), or None where there are none."""
+    wrong = f"{path}: its `huggingface` metadata"
     try:
-        found: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return tuple(str(name) for name in found) if isinstance(found, list) else None
+        found: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{wrong} is no JSON text ({error}); mend it, or write the file without it") from error
+    for key in ("info", "features", label, "names"):
+        if not isinstance(found, dict):
+            raise ArtifactError(f"{wrong} holds no object where '{key}' belongs; mend it, or write the file without it")
+        if found.get(key) is None:
+            return None
+        found = found[key]
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ArtifactError(f"{wrong} must name the classes of '{label}' by a list of texts; mend it")
+    return tuple(found)

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from stages.core.ceilings import read_below
 from stages.core.errors import ArtifactError
 from stages.data.download import Archive
 from stages.data.paths import official_folder
@@ -17,6 +18,7 @@ ARCHIVES = (
         "stl10_binary.tar.gz",
         "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
         "91f7769df0f17e558f3565bffb0c7dfb",
+        2_640_397_119,
     ),
 )
 KNOWN = {"train": 5_000, "test": 8_000, "unlabelled": 100_000, "side": 96, "classes": 10}
@@ -52,7 +54,7 @@ def stl10(
 def _class_names(path: Path) -> tuple[str, ...]:
     """A name a line, which may hold spaces."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_below(path).decode().splitlines()
     except UnicodeDecodeError as error:
         raise ArtifactError(f"{path}: not a text file ({error}); get the official file again") from error
     return tuple(line.strip() for line in lines if line.strip())

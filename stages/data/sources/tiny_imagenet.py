@@ -17,6 +17,7 @@ ARCHIVES = (
         "tiny-imagenet-200.zip",
         "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
         "90528d7ca1a48142e341f4ef8d21d0de",
+        248_100_043,
     ),
 )
 KNOWN = {"train": 100_000, "test": 10_000, "side": 64, "classes": 200}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.core.errors import ArtifactError
@@ -65,7 +66,7 @@ class Files:
             return 0.0
         try:
             return float(pc.sum(read_table(self.root / history)["seconds"]).as_py() or 0)
-        except (ArtifactError, KeyError):  # the run's curves say so
+        except (ArtifactError, KeyError, pa.ArrowException):  # the run's curves say so
             return 0.0
 
 

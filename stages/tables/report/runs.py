@@ -143,10 +143,10 @@ def _history(run: Run, files: Files) -> pd.DataFrame | None:
     except ArtifactError as error:
         log_line(f"warning: {error}")
         return None
-    if "epoch" not in table:
-        log_line(f"warning: {run.history} has no column epoch")
-        return None
     numbers = table.select_dtypes("number").astype("float64")
+    if "epoch" not in numbers:
+        log_line(f"warning: {run.history} has no column epoch of numbers")
+        return None
     shares = [name for name in numbers if name.endswith("_accuracy")]
     numbers[shares] *= 100
     return numbers

@@ -156,9 +156,13 @@ def test_a_holder_out_of_sight_is_given_up_only_when_its_heartbeat_is_stale(tmp_
     assert len(renewed) > 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
-def test_a_record_that_says_nothing_is_given_up_when_its_date_stood_still(text: str, tmp_path: Path) -> None:
-    foreign(tmp_path).write_text(text)
+NOTHING = [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 10_000, b'{"pid": "x", "started": ""}', b'{"pid": 1}']
+NOTHING += [b'{"pid": -1, "started": ""}', b'{"pid": 99999999999, "started": ""}', b'{"pid": 1, "started": 3}']
+
+
+@pytest.mark.parametrize("record", NOTHING)
+def test_a_record_that_says_nothing_is_given_up_when_its_date_stood_still(record: bytes, tmp_path: Path) -> None:
+    foreign(tmp_path).write_bytes(record)
     with leased(tmp_path, beat=0.02, stale=0.1):
         pass
     assert not list(tmp_path.iterdir())

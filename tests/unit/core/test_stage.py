@@ -66,7 +66,7 @@ def test_atomic_shows_the_file_only_when_it_is_whole_and_with_ordinary_rights(tm
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("error", [FULL, OSError(errno.EDQUOT, "quota"), RuntimeError("No space left on device")])
+@pytest.mark.parametrize("error", [FULL, OSError(errno.EDQUOT, "quota")])
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     error: Exception, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +74,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         half_written(tmp_path / "file", error)
     line = capsys.readouterr().err
     assert ended.value.code == 1
-    assert "no space left on the device" in line
+    assert f"{tmp_path}/file: " in line
+    assert "no space" in line
     assert line.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
@@ -102,7 +103,7 @@ def test_what_a_user_can_cure_is_one_line_and_status_1(
     assert capsys.readouterr().err == "error: lr: 0 must be above 0\n"
 
 
-@pytest.mark.parametrize("error", [ValueError("a fault of ours"), OSError(errno.EACCES, "denied"), RuntimeError("?")])
+@pytest.mark.parametrize("error", [ValueError("a fault of ours"), OSError("a library's own"), RuntimeError("?")])
 def test_other_errors_keep_their_traceback(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, one_line_errors():
         raise error

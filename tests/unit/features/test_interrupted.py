@@ -16,15 +16,9 @@ from stages.core.job.interrupt import Interrupted, interruptible
 from stages.features import state as state_module
 from stages.features import step as step_module
 from stages.features.state import PretrainState
-from tests.unit.drawing import labelled_images, weights_from
+from tests.unit.features.small_pretraining import EPOCHS, SMALL, STEPS, VARIANTS, everything, run
 from tests.unit.interrupting import EndOfProcess, end_at, interrupted_at, place, plain, saved, signal_at_line
 
-EPOCHS, STEPS = 3, 3
-SMALL = {"width": 2, "dim": 6, "epochs": EPOCHS, "batch_size": 8, "queue": 12, "splits": 2, "knn": 5}
-VARIANTS: dict[str, Moco] = {
-    "split": Moco(**SMALL, blur_probability=0.5, monitor_epochs=1),
-    "shuffle, symmetric": Moco(**SMALL, symmetric=True, head_layers=2, batch_norm="shuffle", monitor_epochs=2),
-}
 # Where the signal comes: as this call of this function ends; and the (epoch, step) then saved.
 MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int]]] = {
     "the first step": (training, "train_step", 1, (0, 1)),
@@ -38,25 +32,6 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int]]] = {
     "saving": (epochs, "save_state", 2, (2, 0)),
     "the end of the last epoch": (epochs, "save_state", EPOCHS, (EPOCHS, 0)),
 }
-
-
-def run(settings: Moco, path: Path, initial: int = 1) -> PretrainState:
-    with weights_from(initial):
-        return training.pretrain(settings, 3, labelled_images(28, 0), labelled_images(11, 1), None, path, "this run")
-
-
-def everything(state: PretrainState) -> Any:
-    """All that pre-training results in, but for the time it took."""
-    return plain(
-        {
-            "query": dict(state.query.state_dict()),
-            "key": dict(state.key.state_dict()),
-            "queue": (state.queue.keys, state.queue.pointer),
-            "momentum": [row["momentum_buffer"] for row in state.optimizer.state.values()],
-            "generator": state.generator.get_state(),
-            "history": state.history,
-        }
-    )
 
 
 def interrupted(settings: Moco, path: Path, owner: Any, name: str, call: int) -> None:
@@ -84,16 +59,6 @@ def test_interrupted_at_any_moment_and_resumed_equals_uninterrupted_bit_for_bit(
     interrupted(settings, tmp_path / "state.pt", owner, function, measurements if call < 0 else call)
     assert place(tmp_path / "state.pt") == expected
     assert everything(run(settings, tmp_path / "state.pt", initial=99)) == whole[name]
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_run_that_every_attempt_brings_one_step_further_ends_as_if_it_had_never_stopped(
-    name: str, tmp_path: Path, whole: dict[str, Any]
-) -> None:
-    for steps in range(1, EPOCHS * STEPS + 1):
-        interrupted(VARIANTS[name], tmp_path / "state.pt", training, "train_step", 1)
-        assert place(tmp_path / "state.pt") == ((steps - 1) // STEPS, (steps - 1) % STEPS + 1)
-    assert everything(run(VARIANTS[name], tmp_path / "state.pt")) == whole[name]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from stages.core.config.table_plan import Plan
 from stages.core.parquet import write_table
 from stages.tables.__main__ import main
-from stages.tables.curves import LOSSES, TRAINING_LOSS, Curves, read_curves
+from stages.tables.curves import LOSSES, TRAINING_LOSS, Curves, MissingRun, read_curves, read_history
 from stages.tables.figure import LABELS, _draw
 
 EPOCHS = np.arange(1, 6)
@@ -65,6 +65,15 @@ def test_the_curves_are_mean_and_sample_deviation_over_seeds(tmp_path: Path) -> 
     assert [float(line["lsp_loss"]) for line in lines] == pytest.approx(0.02 * EPOCHS, rel=1e-5)
     assert [line["epoch"] for line in lines] == [str(epoch) for epoch in EPOCHS]
     assert {line["seeds"] for line in lines} == {"2"}
+
+
+@pytest.mark.parametrize("column", ["epoch", "objective_loss"])
+@pytest.mark.parametrize("words", [["one", "two"], [[1.0], [2.0]]])
+def test_a_history_that_holds_no_numbers_is_a_missing_run(column: str, words: list[object], tmp_path: Path) -> None:
+    columns = {"epoch": [1, 2], "objective_loss": [1.0, 2.0], "lsp_loss": [1.0, 2.0]}
+    write_table(tmp_path / "a.parquet", pa.table({**columns, column: words}))
+    found = read_history(Plan.model_validate(plan(("LSP", ["a"]))).rows[0].runs[0], tmp_path)
+    assert found == MissingRun("a", "a.parquet is damaged")
 
 
 def test_what_is_drawn_is_what_the_csv_says(tmp_path: Path) -> None:

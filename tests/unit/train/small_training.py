@@ -8,13 +8,15 @@ from torch import Tensor, nn
 
 from stages.core.artifacts import ImageSet, Structure
 from stages.core.config.method import TrainSettings
+from stages.core.config.plugins import declares
+from stages.core.images.split import held_out_mask
 from stages.core.models import Classifier
 from stages.train.loop import Inputs, train
 from stages.train.state import TrainState
 from tests.unit.drawing import labelled_images, seeded, weights_from
 from tests.unit.interrupting import plain
 
-IMAGES, CLASSES, M, SIDE, STEPS = 43, 3, 2, 6, 3
+IMAGES, CLASSES, M, SIDE, STEPS, EPOCHS = 43, 3, 2, 6, 3, 4
 AT = {"objective": "at", "recipe": "adversarial"}
 KEY = "this run"
 
@@ -35,10 +37,10 @@ def settings(method: dict[str, Any] | None = None, monitor: int = 4, **recipe: A
     raw = {
         "method": method or {},
         "recipe": {
-            "epochs": 4,
+            "epochs": EPOCHS,
             "batch_size": 16,
             "lr": 0.05,
-            "schedule": {"kind": "multistep", "milestones": [at for at in (2, 3) if at < recipe.get("epochs", 4)]},
+            "schedule": {"kind": "multistep", "milestones": [at for at in (2, 3) if at < recipe.get("epochs", EPOCHS)]},
             "attack": {"epsilon": 0.1, "step_size": 0.05, "steps": 2},
             **recipe,
         },
@@ -55,13 +57,38 @@ def watched(chosen: TrainSettings, batches: int) -> TrainSettings:
     return chosen.model_copy(update={"monitor": chosen.monitor.model_copy(update={"training_batches": batches})})
 
 
-def inputs(structure: Structure | None = None, monitored: Structure | None = None) -> Inputs:
-    return Inputs(picture_set(IMAGES, 0), picture_set(7, 1), structure, monitored, None)
-
-
 def fresh_net() -> nn.Module:
     with weights_from(5):
         return Classifier("resnet18", width=2, classes=CLASSES)
+
+
+def inputs(structure: Structure | None = None, monitored: Structure | None = None, helper: bool = False) -> Inputs:
+    return Inputs(picture_set(IMAGES, 0), picture_set(7, 1), structure, monitored, fresh_net() if helper else None)
+
+
+def given(chosen: TrainSettings) -> Inputs:
+    """All that the run reads: companions of images that are not held out, and a helper net where it needs one."""
+    allowed = ~held_out_mask(IMAGES, 1024)
+    needs_helper = declares("objectives", chosen.method.objective.name, "NEEDS_HELPER")
+    return inputs(companions(allowed) if chosen.method.lsp else None, companions(allowed), needs_helper)
+
+
+RUNS: dict[str, TrainSettings] = {
+    "vanilla, multistep": settings(),
+    "mixup, cosine, watched while training": watched(
+        settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}), batches=2
+    ),
+    "lsp, onecycle": settings({"lsp": {"m": M}}, schedule={"kind": "onecycle"}),
+    "lsp+, onecycle, best_robust": settings(
+        {**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"
+    ),
+    "trades, float32, neighborhoods": settings(
+        {"objective": "trades", "recipe": "adversarial", "lsp": {"m": M, "batches": "neighborhoods"}},
+        precision="float32",
+        selection="best_robust",
+    ),
+    "lsp, bfloat16, neighborhoods": settings({"lsp": {"m": M, "batches": "neighborhoods"}}, precision="bfloat16"),
+}
 
 
 def run(chosen: TrainSettings, given: Inputs, resume: Path) -> TrainState:

@@ -10,35 +10,27 @@ import torch
 
 from stages.core.config.method import TrainSettings
 from stages.core.errors import DivergenceError
-from stages.core.images.split import held_out_mask
 from stages.core.job import epochs
 from stages.core.job.interrupt import Interrupted, interruptible
 from stages.train import loop, measure
 from stages.train import state as state_module
-from stages.train.loop import Inputs
 from stages.train.state import TrainState
 from stages.train.training_set import TrainingSet
 from tests.unit.interrupting import EndOfProcess, end_at, interrupted_at, place, plain, saved, signal_at, signal_at_line
 from tests.unit.train.diverging import diverge_at
-from tests.unit.train.small_training import AT, IMAGES, STEPS, M, companions, everything, inputs, run, settings, watched
+from tests.unit.train.small_training import (
+    AT,
+    EPOCHS,
+    IMAGES,
+    RUNS,
+    STEPS,
+    everything,
+    given,
+    inputs,
+    run,
+    settings,
+)
 
-EPOCHS = 4
-RUNS: dict[str, TrainSettings] = {
-    "vanilla, multistep": settings(),
-    "mixup, cosine, watched while training": watched(
-        settings({"augmentation": "mixup"}, schedule={"kind": "cosine"}), batches=2
-    ),
-    "lsp, onecycle": settings({"lsp": {"m": M}}, schedule={"kind": "onecycle"}),
-    "lsp+, onecycle, best_robust": settings(
-        {**AT, "lsp": {"m": M}}, schedule={"kind": "onecycle"}, nesterov=True, selection="best_robust"
-    ),
-    "trades, float32, neighborhoods": settings(
-        {"objective": "trades", "recipe": "adversarial", "lsp": {"m": M, "batches": "neighborhoods"}},
-        precision="float32",
-        selection="best_robust",
-    ),
-    "lsp, bfloat16, neighborhoods": settings({"lsp": {"m": M, "batches": "neighborhoods"}}, precision="bfloat16"),
-}
 # Where the signal comes: as this call of this function ends; and the (epoch, step) saved, where it is every run's.
 MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int] | None]] = {
     "the first step": (loop, "method_loss", 1, (0, 1)),
@@ -57,11 +49,6 @@ MOMENTS: dict[str, tuple[Any, str, int, tuple[int, int] | None]] = {
     "after saving": (epochs, "said", 1, (1, 0)),
     "the end of the last epoch": (epochs, "said", EPOCHS, (EPOCHS, 0)),
 }
-
-
-def given(chosen: TrainSettings) -> Inputs:
-    allowed = ~held_out_mask(IMAGES, 1024)
-    return inputs(companions(allowed) if chosen.method.lsp else None, companions(allowed))
 
 
 @pytest.fixture(scope="module")
@@ -87,16 +74,6 @@ def test_interrupted_at_any_moment_and_resumed_equals_uninterrupted_bit_for_bit(
     interrupted(RUNS[name], tmp_path / "state.pt", owner, function, call)
     assert expected in (None, place(tmp_path / "state.pt"))
     torch.manual_seed(12345)  # the global stream is nobody's business
-    assert everything(run(RUNS[name], given(RUNS[name]), tmp_path / "state.pt")) == whole[name]
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_a_run_that_every_attempt_brings_one_step_further_ends_as_if_it_had_never_stopped(
-    name: str, tmp_path: Path, whole: dict[str, Any]
-) -> None:
-    for steps in range(1, EPOCHS * STEPS + 1):
-        interrupted(RUNS[name], tmp_path / "state.pt", loop, "method_loss", 1)
-        assert place(tmp_path / "state.pt") == ((steps - 1) // STEPS, (steps - 1) % STEPS + 1)
     assert everything(run(RUNS[name], given(RUNS[name]), tmp_path / "state.pt")) == whole[name]
 
 

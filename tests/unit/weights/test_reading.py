@@ -1,7 +1,5 @@
 """Weights of a file from elsewhere: found wherever they stand, without running anything that the file holds."""
 
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -110,28 +108,6 @@ def test_a_moving_average_is_offered_and_taken_where_it_is_asked_for(tmp_path: P
 def test_of_several_none_of_which_is_usual_none_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="several state_dicts: 'teacher', 'student'"):
         read_state(saved(tmp_path / "any.pt", {"teacher": STATE, "student": STATE}))
-
-
-class Harmful:
-    """Unpickling it makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.folder),)
-
-
-@pytest.mark.parametrize("how", ["torch", "pickle", "legacy"])
-def test_nothing_in_a_file_is_executed(how: str, tmp_path: Path) -> None:
-    path, content = tmp_path / "any.pt", {"state_dict": STATE, "extra": Harmful(tmp_path / "made")}
-    if how == "pickle":
-        path.write_bytes(pickle.dumps(content))
-    else:
-        torch.save(content, path, _use_new_zipfile_serialization=how == "torch")
-    with pytest.raises(ArtifactError, match=r"save the state_dict alone|no readable weights"):
-        read_state(path)
-    assert not (tmp_path / "made").exists()
 
 
 def test_a_pickled_model_is_refused_with_the_cure(tmp_path: Path) -> None:
