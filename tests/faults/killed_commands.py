@@ -77,11 +77,11 @@ def _manifests(project: Project) -> list[Path]:
 
 
 CASES = {
-    "snakemake": Case(SNAKEMAKE, undo_jobs, 15.0),
-    "evaluate": Case(EVALUATE, undo_jobs, 20.0),
-    "tables": Case(python("workflow.commands.tables", "--configfile", CONFIG), _undo_tables, 12.0),
-    "publish": Case(python("workflow.commands.publish", "--configfile", CONFIG), lambda *_: None, 8.0),
-    "accept": Case(python("workflow.commands.accept", "--configfile", CONFIG), _undo_code, 8.0),
+    "snakemake": Case(SNAKEMAKE, undo_jobs, 12.0),
+    "evaluate": Case(EVALUATE, undo_jobs, 15.0),
+    "tables": Case(python("workflow.commands.tables", "--configfile", CONFIG), _undo_tables, 10.0),
+    "publish": Case(python("workflow.commands.publish", "--configfile", CONFIG), lambda *_: None, 5.0),
+    "accept": Case(python("workflow.commands.accept", "--configfile", CONFIG), _undo_code, 7.0),
 }
 
 
@@ -102,8 +102,9 @@ def _killed(world: World, name: str, case: Case, size: Size, number: int, alone:
     for _ in range(DRAWS):
         with world.copy(whole) as project:
             case.undo(plan, project, chance, size.full)
+            started = time.monotonic()
             if not killed(project, case.words, chance.uniform(0, latest), alone=alone):
-                latest /= 2
+                latest = min(latest, 0.8 * (time.monotonic() - started))
                 continue
             try:
                 run_again(project, *case.words)
