@@ -44,11 +44,13 @@ runpy.run_module("stages.train", run_name="__main__")
 
 
 @pytest.mark.slow
-def test_a_process_that_gets_sigterm_exits_75_without_outputs_and_the_next_one_finishes_its_run(
+def test_a_process_that_gets_sigterm_exits_75_without_outputs_of_its_own_and_the_next_one_finishes_its_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(folder, settings(), "--threads", "1")
     whole = (folder / OUTPUTS[0]).read_bytes()
+    for name in outputs(folder):
+        (folder / name).unlink()
     command = [sys.executable, "-c", TERMINATED_IN_THE_FIFTH_STEP, *words(folder, settings(), "--threads", "1")]
     first = subprocess.run(command, capture_output=True, text=True, check=False)
     assert first.returncode == 75, first.stderr
