@@ -87,9 +87,9 @@ CASES = {
 
 def trials(world: World, size: Size) -> Iterator[Trial]:
     """Kills of each command: of every other one its jobs run on."""
-    for name, case in CASES.items():
-        for number in range(size.of(2, 20)):
-            alone = number % 2 == 1
+    for place, (name, case) in enumerate(CASES.items()):
+        for number in range(size.of(1, 20)):
+            alone = (place + number) % 2 == 1
             said = f"kill {number}, its jobs {'run on' if alone else 'too'}"
             yield Trial(name, said, partial(_killed, world, name, case, size, number, alone))
 
