@@ -109,6 +109,9 @@ def test_of_several_manifests_that_name_a_file_any_may_be_right(folder: Path) ->
     require_file(folder / "file.bin")
     (folder / "file.bin").write_bytes(before)
     require_file(folder / "file.bin")
+    (folder / "file.bin").write_bytes(b"of neither")
+    with pytest.raises(ArtifactError, match="differs from its manifest"):
+        require_file(folder / "file.bin")
 
 
 def test_json_is_held_against_its_manifest_too(folder: Path) -> None:
