@@ -4,6 +4,7 @@ PYTHON ?= python3
 CORES ?= all
 CONFIG ?=
 VENV := .venv
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
 
@@ -27,10 +28,10 @@ demo: env ## run the default experiment on bundled digits, show Tables 1 and 2 a
 	@$(IN_ENV) python -m stages.tables.show results/tables/digits table1 table2
 
 test: env ## run the test suite, files side by side
-	@$(IN_ENV) python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(IN_ENV) python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: env ## run the quick tests, under 90 s on two cores
-	@$(IN_ENV) python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow" tests/unit tests/workflow tests/golden
+	@$(IN_ENV) python -m pytest $(SIDE_BY_SIDE) -m "not slow" tests/unit tests/workflow tests/golden
 
 test-slurm: env ## run the pipeline on a real SLURM of its own (root; installs SLURM where apt-get can)
 	@$(IN_ENV) python -m tests.slurm.cluster install

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,18 +121,26 @@ def fresh(tmp_path: Path) -> Project:
     return checkout(tmp_path / "fresh")
 
 
+def made_once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills when it is first asked for; processes that test side by side share it."""
+    own = factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / name).is_dir():
+            make(shared / f"{name}-being-made")
+            (shared / f"{name}-being-made").rename(shared / name)
+    return shared / name
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """The project after the tiny experiment; only to be read. Processes that test side by side share it."""
-    own = tmp_path_factory.getbasetemp()
-    shared = own if worker_id == "master" else own.parent
-    with FileLock(shared / "finished.lock"):
-        if not (shared / "finished").is_dir():
-            made = checkout(shared / "being-made/project")
-            done = made.snakemake()
-            assert done.returncode == 0, done.stdout
-            (shared / "being-made").rename(shared / "finished")
-    return Project(shared / "finished/project")
+    """The project after the tiny experiment; only to be read."""
+
+    def make(folder: Path) -> None:
+        done = checkout(folder / "project").snakemake()
+        assert done.returncode == 0, done.stdout
+
+    return Project(made_once(tmp_path_factory, worker_id, "finished", make) / "project")
 
 
 @pytest.fixture
@@ -147,7 +156,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what waits for the tiny experiment as slow, and give it time on a busy machine."""
+    """Mark what waits for the tiny experiment as slow, and give it time on a busy machine; the long ones come first."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         on_slurm = "submit" in getattr(item, "fixturenames", ())
         if on_slurm or "finished" in getattr(item, "fixturenames", ()):

@@ -11,7 +11,6 @@ from stages.core.job.stage import Job, load_settings, one_line_errors, parser, r
 from stages.tables import gone
 from stages.tables.cells import Cell, score, write_cells
 from stages.tables.curves import Curves, read_curves, write_curves
-from stages.tables.figure import draw_losses
 from stages.tables.latex import latex_document, latex_fragment
 from stages.tables.paper import PAPER, read_paper
 from stages.tables.remarks import remarks
@@ -75,6 +74,8 @@ def write_table(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str
 
 def write_figure(plan: Plan, root: Path, outputs: Mapping[str, Path]) -> list[str]:
     """Write the figure of the losses and its numbers; return what is missing, each run once."""
+    from stages.tables.figure import draw_losses  # loads matplotlib, which tables do not need
+
     curves = read_curves(plan, root)
     write_curves(outputs["csv"], curves)
     draw_losses(plan.title, curves, plan.notes, (outputs["png"], outputs["pdf"]))

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from filelock import FileLock
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, expect, sync_playwright
 
 from stages.tables.report.page import document
-from tests.conftest import ROOT
+from tests.conftest import ROOT, made_once
 from tests.reporting import EVERYTHING, make_up, planned
 
 PUBLISHED = ROOT / "results/published/cifar10-jpeg-small/tables/report.html"
@@ -40,19 +39,16 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The report of `tests/everything.yaml`, two of its runs missing; processes that test side by side share it."""
-    own = tmp_path_factory.getbasetemp()
-    shared = own if worker_id == "master" else own.parent
-    root = shared / "everything"
-    with FileLock(shared / "everything.lock"):
-        report = planned(root, EVERYTHING)
-        place = root / report.place / "report.html"
-        if not place.is_file():
-            make_up(report, root, images=200, without=WITHOUT)
-            html = document(report, root)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(html, encoding="utf-8")
-    return place
+    """The report of `tests/everything.yaml`, two of its runs missing."""
+
+    def make(folder: Path) -> None:
+        report = planned(folder, EVERYTHING)
+        make_up(report, folder, images=200, without=WITHOUT)
+        (folder / report.place).mkdir(parents=True, exist_ok=True)
+        (folder / report.place / "report.html").write_text(document(report, folder), encoding="utf-8")
+
+    (made,) = made_once(tmp_path_factory, worker_id, "everything", make).rglob("report.html")
+    return made
 
 
 @pytest.fixture(params=["everything", "published"])

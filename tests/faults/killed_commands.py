@@ -22,7 +22,8 @@ from workflow.planning.stages import STAGES
 
 UNLIKE = ("results/resume/", "results/verify/")  # what is left of attempts
 TIMED_PAGE = "report.html"
-DEAR = ("train", "attack", "pictures")  # stages with a job of which much is made, so that a trial takes a minute
+CHEAP = ("lipschitz", "table")  # stages whose jobs and what is made from them take seconds
+DEAR = ("certify", "train", "attack", "pictures")
 DRAWS = 6
 DRY_RUN = 3.5  # seconds
 
@@ -40,7 +41,7 @@ def undo_jobs(plan: Plan, project: Project, chance: random.Random, full: bool) -
     """Remove what some job has written and saved, with all that was made from it."""
     jobs = [job for stage in STAGES for job in plan.of(stage).values()]
     jobs += [*plan.tables.values(), *plan.lists.values()]
-    among = ("lipschitz", "certify", *(DEAR if full else ()))
+    among = (*CHEAP, *(DEAR if full else ()))
     chosen = chance.choice([job for job in jobs if job.stage.name in among])
     for job in [chosen, *_made_from(chosen, jobs)]:
         for name in job.stage.files:

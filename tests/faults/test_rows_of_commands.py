@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 
 def test_the_row_holds(holds: Callable[[str], None]) -> None:
     holds("commands")

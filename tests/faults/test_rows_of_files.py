@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("row", ["killed", "saving", "resumed", "flipped", "unwritable", "fuzzed"])
 def test_the_row_holds(row: str, holds: Callable[[str], None]) -> None:

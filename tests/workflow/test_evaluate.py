@@ -65,19 +65,19 @@ def test_one_command_ends_in_a_table_outcomes_and_an_entry(project: Project) -> 
     kernel = pixels @ pixels.T + 10 * torch.eye(len(pixels))
     weight = (pixels.T @ torch.linalg.solve(kernel, torch.nn.functional.one_hot(train.labels, 10) - 0.1)).T
     torch.save({"1.weight": 30 * weight, "1.bias": torch.zeros(10)}, project.root / "my.pt")
-    words = ["--checkpoint", "my.pt", "--dataset", "tiny.yaml", "--epsilon", "0.1", "--images", "6"]
+    words = ["--checkpoint", "my.pt", "--dataset", "tiny.yaml", "--epsilon", "0.1", "--images", "2"]
     words += ["--architecture", "net.py:net", "--mean", "0", "0", "0", "--std", "1", "1", "1"]
     done = project.command("python", "-m", "workflow.commands.evaluate", *words, "--", "--cores", "2")
     assert done.returncode == 0, done.stdout
     folder = project.root / "results/evaluate/my"
     table = pd.read_csv(folder / "evaluation.csv")
-    assert table["n"].tolist() == [360, 6, 6, 6, 6]
+    assert table["n"].tolist() == [360, 2, 2, 2, 2]
     assert (folder / "evaluation.txt").read_text() in done.stdout
     outcomes = pq.read_table(folder / "outcomes.parquet").to_pandas()
-    assert outcomes.groupby("attack").size().tolist().count(6) == 4
+    assert outcomes.groupby("attack").size().tolist().count(2) == 4
     entry = json.loads((folder / "entry.json").read_text())
     certificate = json.loads((folder / "certificate.json").read_text())
-    assert (certificate["images"], certificate["epsilon"]) == (6, 0.1)
+    assert (certificate["images"], certificate["epsilon"]) == (2, 0.1)
     assert f"# Certificate: {certificate['verdict']}" in (folder / "certificate.md").read_text()
     assert entry["unreliable"] == (certificate["verdict"] == "fail")
     assert (entry["dataset"], entry["architecture"], entry["eps"]) == ("digits", "net.py:net", "25.5/255")

@@ -94,9 +94,8 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path
         return inputs(companions(allowed), companions(allowed))
 
     whole = everything(run(chosen, given(), tmp_path / "whole.pt"))
-    for call in (1, 2, 3):
-        torch._dynamo.reset()
-        with interrupted_at(loop, "method_loss", call):
-            run(chosen, given(), tmp_path / f"{call}.pt")
-        torch._dynamo.reset()
-        assert everything(run(chosen, given(), tmp_path / f"{call}.pt")) == whole
+    torch._dynamo.reset()
+    with interrupted_at(loop, "method_loss", 2):
+        run(chosen, given(), tmp_path / "state.pt")
+    torch._dynamo.reset()
+    assert everything(run(chosen, given(), tmp_path / "state.pt")) == whole
