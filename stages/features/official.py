@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet50
 
 from stages.core.ceilings import require_plain_zip
 from stages.core.errors import ArtifactError
@@ -24,6 +23,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 def read_official(path: Path) -> Encoder:
     """The query encoder: images of any size, resized to 224, -> (B, 128), its pooled features (B, 2048)."""
+    from torchvision.models import resnet50  # takes seconds to import
+
     weights = query_weights(path)
     network = resnet50(weights=None)
     features = network.fc.in_features

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stages.core.artifacts import read_weights
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.models import Classifier
+from stages.core.models.architectures import Outside, build
 
 SMALL = 10**6  # numbers
 
@@ -45,6 +46,4 @@ def built(architecture: dict[str, Any]) -> nn.Module:
     """The untrained classifier that a checkpoint's header describes: ours, or one from elsewhere by its name."""
     if "architecture" not in architecture:
         return Classifier(**architecture)
-    from stages.core.models.architectures import Outside, build  # imports torchvision, which few checkpoints need
-
     return Outside(build(**architecture), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

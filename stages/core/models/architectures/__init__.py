@@ -1,5 +1,7 @@
 """Networks of checkpoints from elsewhere: each architecture under the names that its parameters have in the files.
 
+torchvision is imported where one of its networks is asked for, as that takes seconds.
+
 A name is one of `families()`, `torchvision:NAME`, `timm:NAME`, or `FILE.py:FUNCTION`, whose code is the user's and is
 run. A family has several layouts: of ResNet-18 ours, the CIFAR literature's and torchvision's.
 """
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from stages.core.errors import ArtifactError, ConfigError
@@ -74,9 +75,11 @@ class Outside(nn.Module):
 
 def families() -> dict[str, list[str]]:
     """What a config may name -> the architectures that go by the name, the likeliest first, but for what is `alike`."""
+    from torchvision import models
+
     found: dict[str, list[str]] = {}
     ours = [f"ours:{name}" for name in BACKBONES]
-    vision = [f"torchvision:{name}" for name in torchvision.models.list_models(torchvision.models)]
+    vision = [f"torchvision:{name}" for name in models.list_models(models)]
     small = [f"{name}{SMALL_STEM}" for name in vision if ":resnet" in name]
     for name in [*ours, *LITERATURE, *small, *vision]:
         if not name.endswith(RAW):
@@ -107,10 +110,12 @@ def build(architecture: str, classes: int, width: int = 64, code: str | None = N
 
 
 def _torchvision(name: str, classes: int) -> nn.Module:
+    from torchvision import models
+
     plain, small, pooled = name.partition(SMALL_STEM)
     try:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # on first weights, which are replaced
-            network: Any = torchvision.models.get_model(plain, weights=None, num_classes=classes)
+            network: Any = models.get_model(plain, weights=None, num_classes=classes)
     except ValueError as error:
         raise ConfigError(f"torchvision has no model '{plain}'; see torchvision.models.list_models()") from error
     if small:
