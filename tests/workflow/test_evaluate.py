@@ -87,6 +87,7 @@ def test_one_command_ends_in_a_table_outcomes_and_an_entry(project: Project) -> 
     again = project.command("python", "-m", "workflow.commands.evaluate", *words, "--", "--cores", "2")
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout
+    assert ("job-hours" in done.stdout, "job-hours" in again.stdout) == (True, False)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from workflow.commands.cli import ROOT, run
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment, read_on_its_base
 from workflow.planning.tables import make_plan
+from workflow.preflight.look import to_do
 
 TABLE = "evaluation"
 STEPS_ACROSS = 4  # of PGD, from the middle of the ball to its rim: 2/255 at 8/255
@@ -44,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     plan = make_plan(load_experiment([file], ROOT / "config.yaml"))
     snakemake = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", str(file)]
     called([*snakemake, *passed_on, "--until", "weights"])
-    called([sys.executable, "-m", "workflow.commands.estimate", "--configfile", str(file)])
+    if to_do(plan):
+        called([sys.executable, "-m", "workflow.commands.estimate", "--configfile", str(file)])
     called([*snakemake, *passed_on])
     gather(plan, folder)
 
