@@ -54,7 +54,7 @@ def given(model: nn.Module, images: Tensor, labels: Tensor, counted: int | None 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("calls", [1, 5])
+@pytest.mark.parametrize("calls", [1, 2, 5])
 @pytest.mark.parametrize(("module", "name"), PLACES)
 def test_a_signal_anywhere_in_a_search_of_two_phases_changes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int
