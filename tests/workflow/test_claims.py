@@ -68,6 +68,14 @@ def test_claims_of_ones_own_are_told_to_the_stage_and_change_its_settings_alone(
     assert plan.attack == plain.attack
 
 
+def test_a_claim_that_is_null_is_left_out_with_the_table_that_it_is_about(plan_of: Callable[..., Plan]) -> None:
+    without = "tables: {table1: null}\n"
+    with pytest.raises(ConfigError, match=r"claims\.mine\.table"):
+        plan_of(claim(), without)
+    plan = plan_of(claim(), without, "claims: {mine: null}\n")
+    assert unpacked_json(plan.lists["claims"].settings)["claims"] == {}
+
+
 def test_a_claim_about_losses_reads_the_histories(plan_of: Callable[..., Plan]) -> None:
     figure = "tables: {figure: {kind: losses, datasets: [digits], methods: [vanilla]}, table1: null, table2: null}\n"
     plan = plan_of(figure + "claims: {mine: {kind: loss, text: It rises., rises: [vanilla]}}")

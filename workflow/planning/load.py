@@ -42,7 +42,8 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
 
     A file with the key `experiment` is an experiment and replaces what came before; one without is an overlay.
     Where no file is an experiment, `default` lies underneath. `base: other.yaml` starts a file from another one beside
-    it; a table that is null is left out. overrides: from --config, merged last. What overlays change is in its `place`.
+    it; a table or claim that is null is left out. overrides: from --config, merged last. What overlays change is in its
+    `place`.
     """
     own: dict[str, Any] = {}
     used: list[Path] = []
@@ -60,7 +61,7 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     merged = own
     for _, content in overlays:
         merged = merge(merged, content)
-    merged = _without_null_tables(merged)
+    merged = _without_null(merged)
     try:
         experiment = Experiment.model_validate(merged)
         check(experiment)
@@ -89,17 +90,16 @@ def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:
 
 def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> str:
     """The overlays' names and eight digits of what they make of the experiment; '' where no number can differ."""
-    before, after = (_without_machine(_without_null_tables(content)) for content in (own, merged))
+    before, after = (_without_machine(_without_null(content)) for content in (own, merged))
     if before == after:
         return ""
     words = [re.sub(r"[^A-Za-z0-9._-]", "_", stem) for stem in stems]
     return "-".join([*words, digest(yaml.safe_dump(after, sort_keys=False))])
 
 
-def _without_null_tables(content: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(content.get("tables"), dict):
-        return content
-    return {**content, "tables": {name: table for name, table in content["tables"].items() if table is not None}}
+def _without_null(content: dict[str, Any]) -> dict[str, Any]:
+    lists = {key: content[key] for key in ("tables", "claims") if isinstance(content.get(key), dict)}
+    return content | {key: {name: one for name, one in named.items() if one is not None} for key, named in lists.items()}
 
 
 def _without_machine(content: dict[str, Any]) -> dict[str, Any]:
