@@ -98,8 +98,8 @@ def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> s
 
 
 def _without_null(content: dict[str, Any]) -> dict[str, Any]:
-    lists = {key: content[key] for key in ("tables", "claims") if isinstance(content.get(key), dict)}
-    return content | {key: {name: one for name, one in named.items() if one is not None} for key, named in lists.items()}
+    named = {key: content[key] for key in ("tables", "claims") if isinstance(content.get(key), dict)}
+    return content | {key: {name: one for name, one in of.items() if one is not None} for key, of in named.items()}
 
 
 def _without_machine(content: dict[str, Any]) -> dict[str, Any]:
