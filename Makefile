@@ -93,8 +93,8 @@ evaluate: env ## attack the weights CHECKPOINT on DATASET: [ARCHITECTURE=…] [E
 export: env ## write RUN (digits/vanilla-…/seed0, a folder of results/train/) for others: plain weights, a script, a RobustBench entry
 	@$(IN_ENV) python -m stages.weights.export --checkpoint results/train/$(RUN)/model.safetensors --attacked $(wildcard results/attack/$(RUN)/*.json) --into results/export/$(RUN)
 
-publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/
-	@$(IN_ENV) python -m workflow.commands.publish $(CONFIGFILE)
+publish: env ## copy CONFIG's outcomes, manifests and tables to results/published/; SO_FAR=1: what is made, with gaps
+	@$(IN_ENV) python -m workflow.commands.publish $(CONFIGFILE) $(if $(SO_FAR),--so-far)
 
 published: env ## regenerate the tables and reports in results/published/ from their outcomes
 	@$(IN_ENV) python -m workflow.commands.republish

@@ -51,12 +51,15 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tm
         assert {"certificates": listed} == relative(unpacked_json(plan.lists["certificates"].settings))
     assert bool(listed) == ("certificates" in plan.lists)
     assert own_claims(experiment) == committed.pop("claims", {"claims": {}})
-    assert all((PUBLISHED / folder / one["path"]).is_file() for one in listed)
+    gaps = PUBLISHED / folder / "gaps.json"
+    absent = set(json.loads(gaps.read_text()) if gaps.is_file() else ())
+    assert not any((PUBLISHED / folder / path).exists() for path in absent)
+    assert all((PUBLISHED / folder / one["path"]).is_file() for one in listed if one["path"] not in absent)
     assert committed.pop("report") == json.loads(json.dumps(published_report(plan)))
     assert committed == {name: relative(told(table.plan)) for name, table in plan.tables.items()}
     for table in committed.values():
         for run in (run for row in table["rows"] for run in row["runs"]):
-            for path in (run["history"], *(cell["path"] for cell in run["outcomes"].values())):
+            for path in {run["history"], *(cell["path"] for cell in run["outcomes"].values())} - absent:
                 assert (PUBLISHED / folder / path).is_file()
 
 
@@ -75,6 +78,24 @@ def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed
     done = project.command(*check)
     assert done.returncode == 1
     assert "table2.csv: differs from what its outcomes give" in done.stdout
+
+
+def test_what_is_not_made_yet_is_published_as_a_gap_if_that_is_asked_for(project: Project) -> None:
+    publish = ("python", "-m", "workflow.commands.publish", *project.configfiles())
+    outcomes = project.only("attack/digits/vanilla-*/seed0/attacks-*.parquet")
+    outcomes.unlink()
+    refused = project.command(*publish)
+    assert refused.returncode == 1
+    assert f"{outcomes.relative_to(project.root)}: not made yet (1 missing)" in refused.stdout
+    done = project.command(*publish, "--so-far")
+    assert done.returncode == 0, done.stdout
+    folder = project.root / "results/published/tiny"
+    absent = str(outcomes.relative_to(project.root / "results"))
+    assert json.loads((folder / "gaps.json").read_text()) == [absent]
+    assert "\n1 of the " in (folder / "README.md").read_text()
+    assert "(a) vanilla-" in (folder / "tables/table1.txt").read_text()
+    checked = project.command("python", "-m", "workflow.commands.republish", "--check")
+    assert checked.returncode == 0, checked.stdout
 
 
 def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project: Project) -> None:

@@ -3,7 +3,8 @@
 Per-example outcomes, histories, manifests and the tables' plans; no checkpoint and no image. From these files alone the
 tables are then made, here and by `make published`, so that they cannot be another plan's. An experiment
 with overlays has a folder of its own. With --again the outcomes are those published before: for a change of titles,
-notes or layout that no run depends on.
+notes or layout that no run depends on. With --so-far what is not made yet is a gap in the tables, and `gaps.json` lists
+it: for experiments of days.
 """
 
 import shutil
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     """Copy the files, with every path in the plans and below the folder relative to it, and make the tables."""
     cli = command_line("publish", __doc__ or "")
     cli.add_argument("--again", action="store_true", help="plan anew for the outcomes that are published already")
+    cli.add_argument("--so-far", action="store_true", help="publish what is made, with gaps in the tables")
     args = cli.parse_args(argv)
     experiment = load_experiment(args.configfile, ROOT / "config.yaml")
     folder = published_folder(experiment)
@@ -54,29 +56,39 @@ def main(argv: list[str] | None = None) -> None:
             for path, is_manifest in wanted.items()
             if (source / path).is_file() or not path.startswith(("certify/", "lipschitz/"))
         }
-    if missing := [source / path for path in wanted if not (source / path).is_file()]:
-        raise ArtifactError(f"{missing[0]}: not made yet ({len(missing)} missing); run snakemake first")
+    there = {path: is_manifest for path, is_manifest in wanted.items() if (source / path).is_file()}
+    gaps = [path for path in wanted if path not in there]
+    if gaps and not args.so_far:
+        missing = f"{source / gaps[0]}: not made yet ({len(gaps)} missing)"
+        raise ArtifactError(f"{missing}; run snakemake first, or publish --so-far")
     fresh = folder.with_name(f".{folder.name}")
     shutil.rmtree(fresh, ignore_errors=True)
-    for path, is_manifest in wanted.items():
+    for path, is_manifest in there.items():
         _copy(source / path, fresh / path, is_manifest=is_manifest)
-    for name, table in plan.tables.items():
-        write_json(fresh / "plans" / f"{name}.json", relative(told(table.plan)))
-    for name in ("certificates", "lipschitz"):
-        if name in plan.lists:
-            write_json(fresh / "plans" / f"{name}.json", relative(unpacked_json(plan.lists[name].settings)))
-    if experiment.claims:
-        write_json(fresh / "plans" / "claims.json", own_claims(experiment))
-    write_json(fresh / "plans" / "report.json", published_report(plan))
+    _write_plans(plan, fresh / "plans")
     write_json(fresh / "experiment.json", experiment.model_dump(mode="json"))
-    write_json(fresh / "plans" / "assumptions.json", assumed(experiment))
     text = f"# {experiment.title or experiment.experiment}\n\n{experiment.note}\n\n{LAYOUT}"
+    if gaps:
+        write_json(fresh / "gaps.json", gaps)
+        text += f"\n{len(gaps)} of the {len(wanted)} files that they rest on are not made yet (`gaps.json`).\n"
     write_text(fresh / "README.md", text)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     make(folder.absolute())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
+
+
+def _write_plans(plan: Plan, folder: Path) -> None:
+    for name, table in plan.tables.items():
+        write_json(folder / f"{name}.json", relative(told(table.plan)))
+    for name in ("certificates", "lipschitz"):
+        if name in plan.lists:
+            write_json(folder / f"{name}.json", relative(unpacked_json(plan.lists[name].settings)))
+    if plan.experiment.claims:
+        write_json(folder / "claims.json", own_claims(plan.experiment))
+    write_json(folder / "report.json", published_report(plan))
+    write_json(folder / "assumptions.json", assumed(plan.experiment))
 
 
 def _sources(plan: Plan) -> dict[str, bool]:
