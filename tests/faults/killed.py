@@ -10,7 +10,7 @@ from stages.core.job.saving import saving
 from tests.faults.alike import content, different
 from tests.faults.forks import Ended, forked
 from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Trial
-from tests.faults.world import Command, World, clear
+from tests.faults.world import Command, World
 
 SAVING = ("stages.attack.__main__", "stages.attack.certificate.__main__", "stages.lipschitz.__main__")
 DRAWS = 20  # moments drawn until one comes before the job's end
@@ -46,7 +46,6 @@ def _killed(world: World, command: Command, size: Size, number: int) -> None:
                 raise NotHeldError(f"after the kill {', '.join(wrong)} is there and not what the job makes")
             _check_end(world, command, folder, forked(command.run, folder))
             return
-        clear(folder, command)
     raise SkippedError(f"no kill of {DRAWS} came before the end of {command.kind}")
 
 
