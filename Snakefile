@@ -16,7 +16,7 @@ from stages.core.files import packed_json
 from workflow.launch.devices import gpu_slots
 from workflow.launch.exhausted import TIMES, Exhausted
 from workflow.planning.checks import remarks
-from workflow.planning.load import load_experiment
+from workflow.planning.given import Given
 from workflow.planning.peaks import asked, peaks
 from workflow.planning.certificates import OTHER
 from workflow.planning.pictures import arguments as arguments_of_pictures
@@ -40,11 +40,8 @@ from workflow.verify.start import Found, after_jobs, before_jobs
 min_version("9.0")
 
 try:
-    experiment = load_experiment(
-        workflow.overwrite_configfiles,
-        Path(workflow.basedir) / "config.yaml",
-        dict(workflow.config_settings.config),
-    )
+    given = Given(workflow.overwrite_configfiles, dict(workflow.config_settings.config))
+    experiment = given.experiment()
     plan = make_plan(experiment)
 except ConfigError as error:
     sys.exit(f"config error: {error}")
@@ -60,7 +57,7 @@ planned = plan.copy()
 verified = Found()
 if workflow.is_main_process and "--unlock" not in sys.argv:
     try:
-        verified = before_jobs(plan, workflow.overwrite_configfiles)
+        verified = before_jobs(plan, given)
     except StageError as error:
         sys.exit(f"error: {error}")
 

@@ -11,6 +11,7 @@ from stages.core.errors import ArtifactError
 from stages.core.manifests import read_manifest, write_manifest
 from tests.workflow.made_up import first
 from tests.workflow.written import LATER, change, dates, table, write
+from workflow.planning.given import Given
 from workflow.planning.jobs import Job, Plan
 from workflow.verify import again
 from workflow.verify.dates import differing
@@ -23,7 +24,7 @@ def test_a_file_that_is_newer_than_its_manifest_and_differs_ends_the_run_and_nam
     change(path, LATER)
     before = dates()
     with pytest.raises(ArtifactError) as caught:
-        before_jobs(plan, [Path("a.yaml"), Path("b.yaml")])
+        before_jobs(plan, Given([Path("a.yaml"), Path("b.yaml")]))
     assert str(caught.value) == (
         f"{path}: differs from its manifest; `make verify CONFIG='a.yaml b.yaml' REPAIR=1` removes what is damaged,"
         " and the next run makes it again"
@@ -31,7 +32,7 @@ def test_a_file_that_is_newer_than_its_manifest_and_differs_ends_the_run_and_nam
     assert dates() == before
     change(first(plan.structure).file("structure"), LATER)
     with pytest.raises(ArtifactError, match=r"\(and 1 more\): differs"):
-        before_jobs(plan, [])
+        before_jobs(plan, Given())
 
 
 def test_a_manifest_much_newer_than_its_outputs_is_held_against_its_own_digest(plan: Plan) -> None:
@@ -70,14 +71,14 @@ def test_a_file_that_is_gone_is_told_of_and_named_by_the_tables_on_it_until_it_i
 ) -> None:
     path = first(plan.structure).file("structure")
     Path(path).unlink()
-    found = before_jobs(plan, [Path("tiny.yaml")])
+    found = before_jobs(plan, Given([Path("tiny.yaml")]))
     assert found.again == []
     assert found.gone["table1"] == found.gone["report"] == [path]
     assert capsys.readouterr().err == (
         f"warning: {path} is gone, and finished results rest on that; `make verify CONFIG=tiny.yaml` lists what is\n"
     )
     again.note(Files(plan), [path])
-    found = before_jobs(plan, [])
+    found = before_jobs(plan, Given())
     assert (found.again, found.gone["table1"]) == ([path], [])
     assert capsys.readouterr().err == ""
 
@@ -86,13 +87,13 @@ def test_results_without_snakemakes_records_are_told_how_to_be_taken(
     plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path(".snakemake/metadata/record").rmdir()
-    before_jobs(plan, [Path("tiny.yaml")])
+    before_jobs(plan, Given([Path("tiny.yaml")]))
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "results are here without Snakemake's records" in told
     assert "`make accept CONFIG=tiny.yaml`" in told
     shutil.rmtree("results")
-    before_jobs(plan, [])
+    before_jobs(plan, Given())
     assert capsys.readouterr().err == ""
 
 
@@ -111,7 +112,7 @@ def test_what_is_made_again_is_forgotten_once_it_is_there(plan: Plan, capsys: py
     for path in paths:
         Path(path).unlink()
     again.note(Files(plan), [*paths, "results/of/another/plan"])
-    found = before_jobs(plan, [])
+    found = before_jobs(plan, Given())
     assert found.again == paths
     write(other, Path(), LATER)
     after_jobs(plan, found)
@@ -121,7 +122,7 @@ def test_what_is_made_again_is_forgotten_once_it_is_there(plan: Plan, capsys: py
     assert not again.record_of(plan).exists()
     assert capsys.readouterr().err == ""
     Path(job.file("structure")).unlink()
-    assert before_jobs(plan, []).again == []  # deleted by hand since: no run makes it
+    assert before_jobs(plan, Given()).again == []  # deleted by hand since: no run makes it
 
 
 def test_results_on_files_that_came_out_otherwise_are_named(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,12 +142,12 @@ def test_what_a_new_job_reads_and_is_gone_is_made_without_those_that_were_made_f
     Path(structure).unlink()
     assert Files(plan).wanted() == []
     more = plan_of("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}")
-    assert before_jobs(more, []).again == [structure]
+    assert before_jobs(more, Given()).again == [structure]
     left = {key for key, job in more.train.items() if again.BEING_MADE in job.inputs}
     assert left == {*plan.train}
     path = Path(first(plan.structure).file("manifest"))
     write_manifest(path, {**read_manifest(path), "code_digests": ["0" * 16]})
-    assert before_jobs(plan_of("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}"), []).again == []
+    assert before_jobs(plan_of("tables: {table1: {methods: [vanilla, lsp, trades, mart]}}"), Given()).again == []
 
 
 def test_jobs_that_are_done_are_left_while_what_they_read_is_made_again_and_others_are_not(plan: Plan) -> None:

@@ -1,22 +1,25 @@
 """`make verify`: what is damaged, missing or stale is listed, priced and repaired, on files that no job wrote."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.core.errors import StageError
+from stages.core.errors import ConfigError, StageError
 from stages.core.files import sha256_file
 from stages.core.manifests import read_manifest, write_manifest
 from tests.conftest import TINY
 from tests.workflow.made_up import first
-from tests.workflow.written import LATER, change, dates, hashes, listed, table, write
+from tests.workflow.written import LATER, change, dates, hashes, listed, table, write, write_all
 from workflow.commands import verify
+from workflow.planning.given import Given
 from workflow.planning.jobs import Plan
+from workflow.planning.tables import make_plan
 from workflow.verify import hashing
-from workflow.verify.files import Files, command
+from workflow.verify.files import Files
 from workflow.verify.hashing import hash_all
 from workflow.verify.judge import judge, made_from_others
 from workflow.verify.repair import repair
@@ -26,7 +29,7 @@ from workflow.verify.start import before_jobs
 def test_of_what_is_whole_nothing_is_listed_and_no_date_is_changed(plan: Plan) -> None:
     before = dates()
     assert listed(plan) == {}
-    assert before_jobs(plan, []).again == []
+    assert before_jobs(plan, Given()).again == []
     assert dates() == before
 
 
@@ -154,7 +157,7 @@ def test_a_damaged_note_of_a_pass_or_of_a_repair_is_none(plan: Plan, content: st
         record.parent.mkdir(exist_ok=True)
         record.write_text(content)
     assert hash_all([path], Path("results/verify/tiny.pass.json")).known == 0
-    assert before_jobs(plan, []).again == []
+    assert before_jobs(plan, Given()).again == []
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str]]:
@@ -200,5 +203,35 @@ def test_nothing_is_repaired_while_snakemake_works_there(plan: Plan) -> None:
     ],
 )
 def test_the_command_is_named_with_the_run_s_config_files(files: list[str], line: str, monkeypatch: Any) -> None:
-    assert command([Path(file) for file in files], repair=True) == line
-    assert command([Path(file).absolute() for file in files], repair=True) == line
+    assert Given([Path(file) for file in files]).command(repair=True) == line
+    assert Given([Path(file).absolute() for file in files]).command(repair=True) == line
+
+
+def test_the_command_names_the_settings_of_its_command_line_and_finds_what_they_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY.read_text())
+    given = Given([Path("tiny.yaml")], {"seeds": ["3"], "title": "it's"})
+    *interpreter, module = shlex.split(given.command(repair=True))[:3]
+    assert (interpreter, module) == (["python", "-m"], "workflow.commands.verify")
+    words = shlex.split(given.command())[3:]
+    plan = make_plan(given.experiment())
+    assert {job.seed for job in plan.train.values()} == {3}
+    write_all(plan, tmp_path)
+    change(first(plan.train).file("checkpoint"))
+    with pytest.raises(SystemExit) as ended:
+        verify.main(words)
+    assert ended.value.code == 1
+    told = capsys.readouterr().out
+    assert f"{first(plan.train).file('checkpoint')}: " in told
+    assert f"`{given.command(repair=True)}`" in told
+    with pytest.raises(SystemExit) as ended:
+        verify.main(["--configfile", "tiny.yaml"])
+    assert ended.value.code == 0
+    assert "0 damaged, 0 missing" in capsys.readouterr().out
+
+
+def test_settings_that_snakemake_would_refuse_are_refused_in_a_line() -> None:
+    with pytest.raises(ConfigError, match=r"--config seeds: "):
+        verify.main(["--config", "seeds"])

@@ -15,9 +15,9 @@ from typing import Any
 from stages.core.code import code_digest
 from stages.core.errors import ArtifactError, StageError
 from stages.core.manifests import write_manifest
-from workflow.commands.cli import ROOT, configfiles, run
+from workflow.commands.cli import command_line, given_by, run
+from workflow.planning.given import Given
 from workflow.planning.jobs import Plan
-from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 from workflow.verify.files import Files
 from workflow.verify.judge import OTHER_CODE, PlannedJob, planned_jobs, read_whole, stale
@@ -56,14 +56,13 @@ def _fault(planned: PlannedJob, record: dict[str, Any], written: dict[str, str |
     return "" if why == OTHER_CODE else why
 
 
-def touch(files: list[Path], targets: list[str]) -> None:
+def touch(given: Given, targets: list[str]) -> None:
     """Make Snakemake record the present params of the jobs that make `targets`; StageError says why it would not.
 
     All of them, for without a record of their inputs' checksums it would run them again once a date is newer.
     """
     command = [sys.executable, "-m", "snakemake", "--touch", "--forceall", "--cores", "1"]
-    config = ["--configfile", *map(str, files)] if files else []
-    done = subprocess.run([*command, *config, "--", *targets], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *given.words(), "--", *targets], capture_output=True, text=True, check=False)
     if done.returncode:
         why = " ".join(done.stderr.split()[-60:])
         raise StageError(f"snakemake --touch failed, mend this and accept once more: {why}")
@@ -71,9 +70,9 @@ def touch(files: list[Path], targets: list[str]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Accept what can be, name each run whose code was another, and each that is left."""
-    files = configfiles("accept", __doc__ or "", argv)
-    plan = make_plan(load_experiment(files, ROOT / "config.yaml"))
-    require_unchanged(Files(plan), files)
+    given = given_by(command_line("accept", __doc__ or "").parse_args(argv))
+    plan = make_plan(given.experiment())
+    require_unchanged(Files(plan), given)
     accepted, left = classify(plan)
     for planned, record in accepted.items():
         present = code_digest(planned.job.modules)
@@ -81,8 +80,8 @@ def main(argv: list[str] | None = None) -> None:
             write_manifest(Path(planned.manifest), {**record, "code_digests": [*record["code_digests"], present]})
             print(f"accepted {planned.name}: code {present}, made by {record['code_digests'][0]}")
     if accepted:
-        touch(files, [next(iter(planned.job.outputs().values())) for planned in accepted])
-        require_unchanged(Files(plan), files)  # which dates what was touched after its manifest as that
+        touch(given, [next(iter(planned.job.outputs().values())) for planned in accepted])
+        require_unchanged(Files(plan), given)  # which dates what was touched after its manifest as that
     for planned, fault in left.items():
         print(f"left     {planned.name}: {fault}")
     print(f"{len(accepted)} jobs stand under the present code, {len(left)} are left for snakemake")

@@ -1,35 +1,50 @@
-"""What the workflow's commands share: the --configfile argument, and errors as one line."""
+"""What the workflow's commands share: the arguments that name an experiment, and errors as one line."""
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from stages.core.errors import StageError
+from stages.core.errors import ConfigError, StageError
 from stages.core.refused import one_line, refused
 from workflow.planning.experiment import Experiment
-from workflow.planning.load import load_experiment
+from workflow.planning.given import Given
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def command_line(command: str, description: str) -> argparse.ArgumentParser:
-    """A command's argument parser with --configfile."""
+    """A command's argument parser with --configfile and --config."""
     cli = argparse.ArgumentParser(prog=f"python -m workflow.commands.{command}", description=description)
     cli.add_argument("--configfile", type=Path, nargs="+", default=[], help="experiment and overlays, as for snakemake")
+    cli.add_argument("--config", metavar="KEY=VALUE", nargs="+", default=[], help="laid on them, as for snakemake")
     return cli
 
 
-def configfiles(command: str, description: str, argv: list[str] | None = None) -> list[Path]:
-    """The files that a command's --configfile names."""
-    files: list[Path] = command_line(command, description).parse_args(argv).configfile
-    return files
+def given_by(arguments: argparse.Namespace) -> Given:
+    """What a command is given to work on."""
+    return Given(arguments.configfile, _settings(arguments.config))
 
 
 def experiment_of(command: str, description: str, argv: list[str] | None = None) -> Experiment:
-    """The experiment that a command's --configfile names, config.yaml without one."""
-    return load_experiment(configfiles(command, description, argv), ROOT / "config.yaml")
+    """The experiment that a command's arguments name, config.yaml without any."""
+    return given_by(command_line(command, description).parse_args(argv)).experiment()
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Settings as Snakemake reads them; it is not loaded where there are none."""
+    if not pairs:
+        return {}
+    from snakemake.cli import parse_config
+
+    try:
+        settings: dict[str, Any] = parse_config(pairs)
+    except ValueError as error:
+        raise ConfigError(f"--config {shlex.join(pairs)}: {error}") from error
+    return settings
 
 
 def run(main: Callable[[], None]) -> None:

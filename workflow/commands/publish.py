@@ -15,13 +15,12 @@ from stages.core.errors import ArtifactError
 from stages.core.files import unpacked_json, write_json, write_text
 from stages.core.manifests import read_manifest, require_file, write_manifest
 from stages.core.refused import naming
-from workflow.commands.cli import ROOT, command_line, run
+from workflow.commands.cli import command_line, given_by, run
 from workflow.commands.republish import make
 from workflow.planning.assumptions import assumed
 from workflow.planning.claims import own_claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import Plan, told
-from workflow.planning.load import load_experiment
 from workflow.planning.report import reported
 from workflow.planning.stages import STAGES
 from workflow.planning.tables import make_plan
@@ -45,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument("--again", action="store_true", help="plan anew for the outcomes that are published already")
     cli.add_argument("--so-far", action="store_true", help="publish what is made, with gaps in the tables")
     args = cli.parse_args(argv)
-    experiment = load_experiment(args.configfile, ROOT / "config.yaml")
+    experiment = given_by(args).experiment()
     folder = published_folder(experiment)
     source = folder if args.again else Path(RESULTS)
     plan = make_plan(experiment, folder if args.again else Path())

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from stages.core.errors import StageError
-from workflow.commands.cli import ROOT, command_line, run
+from workflow.commands.cli import command_line, given_by, run
 from workflow.planning.jobs import Plan
-from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 from workflow.verify import again
-from workflow.verify.files import Files, command
+from workflow.verify.files import Files
 from workflow.verify.hashing import Pass, hash_all
 from workflow.verify.judge import Found, judge
 from workflow.verify.repair import repair
@@ -35,9 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     args = cli.parse_args(argv)
     if not args.directory.is_dir():
         cli.error(f"--directory: {args.directory} is no folder")
-    configfiles = [file.resolve() for file in args.configfile]
+    given = given_by(args).from_anywhere()
+    repairing = given.command(repair=True)
     os.chdir(args.directory)
-    plan = make_plan(load_experiment(configfiles, ROOT / "config.yaml"))
+    plan = make_plan(given.experiment())
     found, took = looked_at(plan)
     for one in found:
         print(f"{one.kind:8} {one.what}: {one.why}")
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.repair:
         repaired(plan, found)
     elif any(one.kind != "stale" for one in found):
-        print(f"`{command(args.configfile, repair=True)}` removes what is damaged; the next run makes all of it again")
+        print(f"`{repairing}` removes what is damaged; the next run makes all of it again")
     sys.exit(any(one.kind == "stale" or not args.repair for one in found))
 
 

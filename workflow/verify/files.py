@@ -1,8 +1,6 @@
-"""What of a plan's files is there: who makes and who reads each, which are gone, and how a run is told to verify."""
+"""What of a plan's files is there: who makes and who reads each, and which are gone."""
 
 import os
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,10 +75,3 @@ class Files:
             there = (self.maker[path] for path in planned if path in self.status)
             self._behind[id(job)] = gone.union(*map(self._gone_behind, there))
         return self._behind[id(job)]
-
-
-def command(configfiles: Sequence[Path], target: str = "verify", *, repair: bool = False) -> str:
-    """The `make` line for the experiment of these config files."""
-    named = [str(Path(os.path.relpath(path)) if Path(path).is_absolute() else path) for path in configfiles]
-    config = f"CONFIG={shlex.quote(' '.join(named))}" if named else ""
-    return " ".join(filter(None, ("make", target, config, "REPAIR=1" if repair else "")))

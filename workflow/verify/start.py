@@ -1,15 +1,15 @@
 """What the main process of a run looks at before its first job: files that changed, that are gone, or are asked for."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.core.errors import ArtifactError
+from workflow.planning.given import Given
 from workflow.planning.jobs import Plan
 from workflow.verify import again
 from workflow.verify.dates import differing
-from workflow.verify.files import Files, command
+from workflow.verify.files import Files
 from workflow.verify.judge import is_current, made_from_others
 
 RECORDS = Path(".snakemake/metadata")
@@ -23,13 +23,13 @@ class Found:
     gone: dict[str, list[str]] = field(default_factory=dict)
 
 
-def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
+def before_jobs(plan: Plan, given: Given) -> Found:
     """What the run is to know; the plan is changed so that what is made again reruns nothing that is done.
 
     ArtifactError for files that were changed after their jobs wrote them. Says how many are gone and are not asked for.
     """
     files = Files(plan)
-    require_unchanged(files, configfiles)
+    require_unchanged(files, given)
     # Under other code what was made from them is to be made anew as well, which Snakemake then sees to by itself.
     wanted = [path for path in files.wanted() if is_current(files, files.maker[path])]
     asked = list(dict.fromkeys([*again.noted(files), *wanted]))
@@ -39,21 +39,21 @@ def before_jobs(plan: Plan, configfiles: Sequence[Path]) -> Found:
     again.leave_finished(files, asked)
     if gone := [path for path in files.gone() if path not in made]:
         are = f" and {len(gone) - 1} more are gone" if gone[1:] else " is gone"
-        _warn(f"{gone[0]}{are}, and finished results rest on that; `{command(configfiles)}` lists what is")
+        _warn(f"{gone[0]}{are}, and finished results rest on that; `{given.command()}` lists what is")
     if not any(RECORDS.glob("*")) and any(map(files.is_done, files.jobs)):
         _warn(
             f"results are here without Snakemake's records of them ({RECORDS}), so it may make them again;"
-            f" `{command(configfiles, 'accept')}` takes what is whole"
+            f" `{given.command('accept')}` takes what is whole"
         )
     return Found(asked, behind)
 
 
-def require_unchanged(files: Files, configfiles: Sequence[Path]) -> None:
+def require_unchanged(files: Files, given: Given) -> None:
     """ArtifactError for files that were changed after their jobs wrote them."""
     if damaged := differing(files):
         more = f" (and {len(damaged) - 1} more)" if damaged[1:] else ""
         raise ArtifactError(
-            f"{damaged[0]}{more}: differs from its manifest; `{command(configfiles, repair=True)}` removes what is"
+            f"{damaged[0]}{more}: differs from its manifest; `{given.command(repair=True)}` removes what is"
             " damaged, and the next run makes it again"
         )
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from workflow.commands.cli import ROOT, command_line, run
+from workflow.commands.cli import command_line, given_by, run
 from workflow.commands.watch.look import Observer
 from workflow.commands.watch.view import failures, frame, line
-from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 
 ON_A_TERMINAL, IN_A_PIPE = 2.0, 60.0  # seconds between looks
@@ -36,9 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = cli.parse_args(argv)
     if not arguments.directory.is_dir():
         cli.error(f"--directory: {arguments.directory} is no folder")
-    files = [file.resolve() for file in arguments.configfile]
+    given = given_by(arguments).from_anywhere()
     os.chdir(arguments.directory)
-    experiment = load_experiment(files, ROOT / "config.yaml")
+    experiment = given.experiment()
     observer, console = Observer(make_plan(experiment)), Console()
     interval: float | None = arguments.interval
     try:
