@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from stages.core.refused import refused
 
 PACKED = "zlib:"
 PROBE = bytes(2**20)
+IN_RUST = re.compile(r"\(os error (\d+)\)")  # how a library in Rust, safetensors, tells of a refusal
 
 
 @contextlib.contextmanager
@@ -57,6 +59,8 @@ def _refusal(error: Exception, temporary: Path) -> OSError | None:
     """What the system refused to a writer that failed, if it was that; a library that hides it is told by trying."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
+    if number := IN_RUST.search(str(error)):
+        return OSError(int(number[1]), os.strerror(int(number[1])))
     try:
         with temporary.open("ab") as stream:
             stream.write(PROBE)

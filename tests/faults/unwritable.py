@@ -4,9 +4,11 @@ Every kind of file is written over an older version of itself, every stage's com
 """
 
 import contextlib
+import ctypes
 import os
 import resource
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -23,6 +25,8 @@ from tests.faults.world import Command, World
 PAGE = 4096
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of what is to be written, in whole pages, and all but one page of it
 NOBODY = 65534
+PR_SET_KEEPCAPS, LINUX_CAPABILITY_VERSION_3 = 8, 0x20080522
+READ = 1 << 2  # CAP_DAC_READ_SEARCH
 DISK = 64 * 2**20
 
 
@@ -55,9 +59,14 @@ def _limited(needed: int) -> None:
 
 
 def _as_nobody(needed: int) -> None:
+    """As a user who may write nowhere; one who may read everything, for Python itself may lie in root's home."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
+    header, kept = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0), struct.pack("=6I", READ, READ, 0, 0, 0, 0)
+    libc.capset(header, kept)
 
 
 def _unlimited(needed: int) -> None:
