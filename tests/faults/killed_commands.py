@@ -3,6 +3,7 @@
 Run again they end with the files that they would have made: outcomes, weights and tables byte for byte.
 """
 
+import os
 import random
 import shutil
 import time
@@ -18,7 +19,6 @@ from tests.faults.processes import SNAKEMAKE, end, finished, killed, python, run
 from tests.faults.suite import NotHeldError, Row, Size, SkippedError, Trial
 from tests.faults.world import CONFIG, EVALUATE, EVALUATION, World, planned
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import STAGES
 
 UNLIKE = ("results/resume/", "results/verify/")  # what is left of attempts
 TIMED_PAGE = "report.html"
@@ -30,24 +30,27 @@ DRY_RUN = 3.5  # seconds
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what leaves it something to do, and how many seconds it then takes, about."""
+    """A command, what leaves it something to do, the seconds that it then takes, about, and what is run after it."""
 
     words: tuple[str, ...]
     undo: Callable[[Plan, Project, random.Random, bool], object]
     seconds: float
+    then: tuple[str, ...] = ()
 
 
 def undo_jobs(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
     """Remove what some job has written and saved, with all that was made from it."""
-    jobs = [job for stage in STAGES for job in plan.of(stage).values()]
-    jobs += [*plan.tables.values(), *plan.lists.values()]
-    among = (*CHEAP, *(DEAR if full else ()))
-    chosen = chance.choice([job for job in jobs if job.stage.name in among])
-    for job in [chosen, *_made_from(chosen, jobs)]:
+    chosen = _some_job(plan, chance, full)
+    for job in [chosen, *_made_from(chosen, list(plan.jobs()))]:
         for name in job.stage.files:
             (project.root / job.file(name)).unlink(missing_ok=True)
         if job.stage.resume:
             shutil.rmtree(project.root / job.stage.resumed(job.key), ignore_errors=True)
+
+
+def _some_job(plan: Plan, chance: random.Random, full: bool) -> Job:
+    among = (*CHEAP, *(DEAR if full else ()))
+    return chance.choice([job for job in plan.jobs() if job.stage.name in among])
 
 
 def _made_from(first: Job, jobs: list[Job]) -> list[Job]:
@@ -58,6 +61,18 @@ def _made_from(first: Job, jobs: list[Job]) -> list[Job]:
             written |= set(job.outputs().values())
             found.append(job)
     return found
+
+
+def _damage(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
+    """Flip a bit of some job's file, its date as it was, and let no copy of what it wrote be at hand."""
+    job = _some_job(plan, chance, full)
+    paths = (project.root / job.file(name) for name in job.stage.files)
+    path = chance.choice([path for path in paths if path.is_file()])
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    shutil.rmtree(project.root / "results/resume", ignore_errors=True)
 
 
 def _undo_tables(plan: Plan, project: Project, chance: random.Random, full: bool) -> None:
@@ -83,6 +98,7 @@ CASES = {
     "tables": Case(python("workflow.commands.tables", "--configfile", CONFIG), _undo_tables, 10.0),
     "publish": Case(python("workflow.commands.publish", "--configfile", CONFIG), lambda *_: None, 3.0),
     "accept": Case(python("workflow.commands.accept", "--configfile", CONFIG), _undo_code, 7.0),
+    "verify": Case(python("workflow.commands.verify", "--configfile", CONFIG, "--repair"), _damage, 1.5, SNAKEMAKE),
 }
 
 
@@ -109,6 +125,8 @@ def _killed(world: World, name: str, case: Case, size: Size, number: int, alone:
                 continue
             try:
                 run_again(project, *case.words)
+                if case.then:
+                    finished(project, *case.then)
                 check_files(whole, project)
                 _check(project, name)
             finally:
