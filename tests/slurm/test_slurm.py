@@ -42,7 +42,13 @@ def test_the_whole_pipeline_with_each_stage_where_it_belongs(submit: Submit, loc
     logs = {path.relative_to(run.root / "logs").parts[0]: path for path in (run.root / "logs").rglob("*.1.log")}
     told = {stage: FIRST_LINE.match(path.read_text()) for stage, path in logs.items()}
     assert told.pop("tables") is None
-    assert {stage for stage, line in told.items() if line and line["gpu"]} == {"pretrain", "embed", "train", "attack"}
+    assert {stage for stage, line in told.items() if line and line["gpu"]} == {
+        "pretrain",
+        "embed",
+        "train",
+        "attack",
+        "pictures",
+    }
     assert {stage for stage, line in told.items() if line} == told.keys()
 
 
