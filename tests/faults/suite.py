@@ -15,6 +15,7 @@ from stages.core.files import write_json, write_text
 from tests.faults.forks import forked
 from tests.faults.world import World
 
+BETWEEN_LINES = 60  # seconds
 HEAD = ("fault", "injected", "held", "seconds")
 
 
@@ -119,6 +120,7 @@ def run(row: Row, world: World, size: Size, only: int | None = None) -> Told:
     """Make a row's trials, or only the one of this number."""
     told = Told(row.name, row.fault, size.full, size.seed)
     skipped: Counter[str] = Counter()
+    told_at = time.monotonic()
     for number, trial in enumerate(row.trials(world, size)):
         if only not in (None, number):
             continue
@@ -139,6 +141,11 @@ def run(row: Row, world: World, size: Size, only: int | None = None) -> Told:
             fault = f"{trial.of}: {trial.said}"
             told.failures.append({"fault": fault, "why": reason, "again": again(row, size, number)})
             print(f"not held: {fault}: {reason}", file=sys.stderr, flush=True)
+        if time.monotonic() - told_at > BETWEEN_LINES:
+            told_at = time.monotonic()
+            print(
+                f"{row.name}: {told.total.held:,} of {told.total.injected:,} held so far", file=sys.stderr, flush=True
+            )
     told.skipped = dict(skipped)
     return told
 
@@ -192,4 +199,6 @@ def write_page(folder: Path, told: list[Told], command: str) -> None:
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines(told))
     rest = "\n".join(f"- {line}" for one in told for line in one.skipped)
     skipped = f"\n\nSkipped, for this machine cannot do it:\n\n{rest}" if rest else ""
-    write_text(folder / "README.md", f"# Faults\n\nMade by `{command}`.\n\n{head}\n{body}{skipped}\n")
+    names = ", ".join(f"`{one.name}`" for one in told)
+    made = f"Made by `{command}`; a row alone by the same with `--only` {names}, in the order of the table."
+    write_text(folder / "README.md", f"# Faults\n\n{made}\n\n{head}\n{body}{skipped}\n")
