@@ -1,0 +1,111 @@
+"""What pages quote is what the published files that they name hold: cells of tables, intervals of sentences.
+
+A table is a quotation where the paragraph below it links to tables/….csv: its first column holds rows of that file, the
+head of each other column a column of it up to a comma. A section's intervals are those of the files that it links to.
+"""
+
+import csv
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.docs.blocks import PAGES
+
+LINK = re.compile(r"\]\((\S*results/published/\S+/tables/\w+\.csv)\)")
+NUMBER = r"[−-]?\d+(?:\.\d+)?"
+CELL = re.compile(rf"({NUMBER})(?: ± ({NUMBER}))?(?: \[({NUMBER}), ({NUMBER})\])?")
+INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
+
+
+class Quoted(NamedTuple):
+    """A table of a page: where it stands, its cells by row and column, and the files that it quotes."""
+
+    place: str
+    cells: dict[tuple[str, str], str]
+    files: tuple[Path, ...]
+
+
+def paragraphs(page: Path) -> Iterator[tuple[int, str]]:
+    """Each paragraph with the line it begins at."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"(?:.+\n)+", text):
+        yield text.count("\n", 0, match.start()) + 1, match[0]
+
+
+def linked(page: Path, text: str) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((page.parent / link).resolve() for link in LINK.findall(text)))
+
+
+def quoted_tables() -> list[Quoted]:
+    found = []
+    for page in PAGES:
+        parts = list(paragraphs(page))
+        for (line, table), (_, below) in itertools.pairwise(parts):
+            files = tuple(path for path in linked(page, below) if path.name != "comparisons.csv")
+            if table.startswith("|") and files:
+                head, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
+                columns = [cell.split(",")[0] for cell in head[1:]]
+                cells = {(row[0], name): cell for row in rows for name, cell in zip(columns, row[1:], strict=True)}
+                found.append(Quoted(f"{page.name}:{line}", cells, files))
+    return found
+
+
+def sections() -> list[tuple[str, str, tuple[Path, ...]]]:
+    """The sections of all pages that link to files: page and heading, text, files."""
+    found = []
+    for page in PAGES:
+        for text in re.split(r"^#+ ", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            if files := linked(page, text):
+                found.append((f"{page.name}: {text.splitlines()[0]}", text, files))
+    return found
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def says(quoted: str, figure: str) -> bool:
+    """Whether a quoted number is the file's, rounded to the digits that it is quoted with."""
+    digits = len(quoted.partition(".")[2])
+    return bool(figure) and abs(float(quoted.replace("−", "-")) - float(figure)) <= 0.5 * 10**-digits + 1e-9
+
+
+@pytest.mark.parametrize("quoted", quoted_tables(), ids=lambda quoted: quoted.place)
+def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
+    figures = {(line["row"], line["column"]): line for path in quoted.files for line in lines_of(path)}
+    for place, cell in quoted.cells.items():
+        match = CELL.fullmatch(cell)
+        assert match, f"{quoted.place}, {place}: {cell!r} is no figure"
+        line = figures[place]
+        told = zip(match.groups(), ("accuracy", "sd", "wilson_low", "wilson_high"), strict=True)
+        for number, key in told:
+            assert number is None or says(number, line[key]), f"{quoted.place}, {place}: {number} for {key} {line[key]}"
+
+
+@pytest.mark.parametrize(("heading", "text", "files"), [pytest.param(*part, id=part[0]) for part in sections()])
+def test_a_quoted_interval_is_one_of_its_files(heading: str, text: str, files: tuple[Path, ...]) -> None:
+    figures = [
+        (line[low], line[high])
+        for path in files
+        for line in lines_of(path)
+        for low, high in (("low", "high"), ("wilson_low", "wilson_high"))
+        if line.get(low)
+    ]
+    figures += [(str(-float(high)), str(-float(low))) for low, high in figures]
+    for low, high in INTERVAL.findall(text):
+        assert any(says(low, a) and says(high, b) for a, b in figures), f"{heading}: no file has [{low}, {high}]"
+
+
+def test_the_guard_guards() -> None:
+    pages = {quoted.place.partition(":")[0] for quoted in quoted_tables()}
+    assert pages >= {"README.md", "findings.md", "workstation.md"}
+    assert any(INTERVAL.search(text) for _, text, _ in sections())
+    assert says("60.8", "60.80")
+    assert says("−1.1", "-1.14")
+    assert not says("60.9", "60.80")
+    assert not says("60.8", "")
