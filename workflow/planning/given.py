@@ -1,6 +1,5 @@
 """What a command line names an experiment by: config files, and settings laid on them."""
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from stages.core.code import ROOT
 from workflow.planning.experiment import Experiment
-from workflow.planning.load import load_experiment
+from workflow.planning.load import load_experiment, setting_words
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,8 @@ class Given:
 
     def words(self) -> list[str]:
         """The arguments that name the same to snakemake or a command of the workflow."""
-        settings = [f"{key}={json.dumps(value)}" for key, value in self.settings.items()]
-        return [
-            *(["--configfile", *map(str, self._named())] if self.files else []),
-            *(["--config", *settings] if settings else []),
-        ]
+        files = ["--configfile", *map(str, self._named())] if self.files else []
+        return files + setting_words(self.settings)
 
     def command(self, name: str = "verify", *, repair: bool = False) -> str:
         """The line that runs a command of the workflow on this experiment: `make`'s where no setting is laid on."""

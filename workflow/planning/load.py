@@ -83,9 +83,12 @@ def _command(files: Sequence[Path], overrides: dict[str, Any]) -> str:
             path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name for path in map(Path.absolute, files)
         ]
         words += ["--configfile", *map(str, named)]
-    if overrides:
-        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in overrides.items())]
-    return shlex.join(words)
+    return shlex.join(words + setting_words(overrides))
+
+
+def setting_words(settings: dict[str, Any]) -> list[str]:
+    """The arguments that lay settings on an experiment."""
+    return ["--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items())] if settings else []
 
 
 def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> str:
