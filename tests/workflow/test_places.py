@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY, Project
 from workflow.planning.load import load_experiment
 from workflow.planning.stages import STAGES
@@ -105,9 +106,11 @@ def test_where_files_lie_is_no_part_of_a_place(place_of: Callable[..., str]) -> 
     assert len({place_of(machine=text) for text in texts}) == 1
 
 
-def test_an_experiment_that_replaces_what_came_before_is_alone(place_of: Callable[..., str], tmp_path: Path) -> None:
+def test_an_experiment_behind_another_file_is_refused(place_of: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text("seeds: [1]")
-    assert place_of(files=(tmp_path / "slow.yaml", TINY)) == "tiny"
+    for before in (tmp_path / "slow.yaml", TINY):
+        with pytest.raises(ConfigError, match=rf"stands behind \S*{before.name} and would replace it; name one"):
+            place_of(files=(before, TINY))
 
 
 def test_a_place_is_a_plain_path_whatever_the_overlay_is_called(place_of: Callable[..., str]) -> None:

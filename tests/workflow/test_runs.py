@@ -143,7 +143,7 @@ def test_a_seed_of_63_bits_is_planned_everywhere(plan_of: Callable[..., Plan]) -
     assert {run.seed for row in plan.tables["table1"].plan.rows for run in row.runs} == {2**63 - 1}
 
 
-def test_an_experiment_replaces_and_an_overlay_merges(tmp_path: Path) -> None:
+def test_an_overlay_merges_and_an_experiment_stands_alone(tmp_path: Path) -> None:
     (tmp_path / "overlay.yaml").write_text("seeds: [7]\ntables: {table1: {methods: [lsp]}}")
     default = ROOT / "config.yaml"
     merged = load_experiment([tmp_path / "overlay.yaml"], default)
@@ -151,9 +151,9 @@ def test_an_experiment_replaces_and_an_overlay_merges(tmp_path: Path) -> None:
     assert merged.seeds == [7]
     assert merged.tables["table1"].methods == ["lsp"]
     assert merged.tables["table1"].attacks == load_experiment([], default).tables["table1"].attacks
-    replaced = load_experiment([tmp_path / "overlay.yaml", TINY], default)
-    assert replaced == load_experiment([TINY], default)
-    assert set(replaced.tables) == {"table1", "table2"}
+    alone = load_experiment([TINY], default)
+    assert alone.experiment == "tiny"
+    assert set(alone.tables) == {"table1", "table2"}
 
 
 def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path: Path) -> None:
@@ -164,6 +164,32 @@ def test_a_base_is_merged_under_and_a_null_table_left_out(tmp_path: Path) -> Non
     assert loaded.experiment == "next"
     assert set(loaded.tables) == {"table2"}
     assert loaded.datasets == load_experiment([TINY], ROOT / "config.yaml").datasets
+
+
+def test_a_base_takes_no_file_without_a_name_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.read_text())
+    (tmp_path / "next.yaml").write_text("base: tiny.yaml\nseeds: [1]")
+    with pytest.raises(ConfigError, match="would write over its tables; give it an `experiment` of its own"):
+        load_experiment([tmp_path / "next.yaml"], ROOT / "config.yaml")
+
+
+def test_a_table_that_is_left_out_stays_out_unless_a_whole_one_is_given(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.read_text())
+    (tmp_path / "next.yaml").write_text("base: tiny.yaml\nexperiment: next\ntables: {table1: null}")
+    (tmp_path / "columns.yaml").write_text("tables: {table1: {attacks: [clean]}, table2: {attacks: [clean]}}")
+    whole = yaml.safe_load(TINY.read_text())["tables"]["table1"]
+    (tmp_path / "whole.yaml").write_text(yaml.safe_dump({"tables": {"table1": whole}}))
+    files = [tmp_path / "next.yaml", tmp_path / "columns.yaml"]
+    loaded = load_experiment(files, ROOT / "config.yaml")
+    assert {name: table.attacks for name, table in loaded.tables.items()} == {"table2": ["clean"]}
+    assert set(load_experiment([*files, tmp_path / "whole.yaml"], ROOT / "config.yaml").tables) == {"table1", "table2"}
+
+
+@pytest.mark.parametrize("file", ["paper", "cifar10", "stl10", "svhn", "tiny-imagenet", "sensitivity"])
+def test_the_honest_columns_lie_on_every_experiment_of_the_paper(file: str) -> None:
+    files = [ROOT / f"workflow/experiments/{name}.yaml" for name in (file, "honest-columns")]
+    loaded = load_experiment(files, ROOT / "config.yaml")
+    assert set(loaded.tables) == set(load_experiment(files[:1], ROOT / "config.yaml").tables)
 
 
 def test_loading_changes_no_overrides_it_is_given() -> None:

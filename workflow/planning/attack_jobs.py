@@ -32,7 +32,8 @@ def attack_id(attack: Attack) -> str:
 
 def attack_jobs(wanted: dict[str, Attack], separate: list[str], folder: Path) -> list[Attacks]:
     """The jobs that cover `wanted`, attacks by id; `folder` holds the manifests of the checkpoint's finished ones."""
-    alone = {key: attack for key, attack in wanted.items() if attack.kind.replace("-", "_") in separate}
+    apart = {kind.replace("-", "_") for kind in separate}
+    alone = {key: attack for key, attack in wanted.items() if attack.kind.replace("-", "_") in apart}
     jobs = [Attacks(key, {key: attack}, "autoattack") for key, attack in alone.items()]
     missing = {key: attack for key, attack in wanted.items() if key not in alone}
     for name, members in _finished(folder).items():

@@ -1,9 +1,10 @@
 """What is refused before any job starts: names that lead nowhere, and settings that do not fit together."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 
-from stages.core.config.known import check_kept, known, wide_steps
+from stages.core.config.known import check_kept, known, odd_steps
 from stages.core.config.messages import located
 from stages.core.config.method import Method
 from stages.core.config.needs import Attacked, Needs, paddings
@@ -19,7 +20,7 @@ from workflow.planning.stages import LEAST_MEMORY, LEAST_WITHOUT_TORCH, RESOURCE
 def check(experiment: Experiment) -> None:
     """Raise ConfigError for names that lead nowhere and for what no table names yet, before any job starts."""
     for kind in experiment.separate_attacks:
-        if kind not in (kinds := known_plugins("attacks")):
+        if kind.replace("-", "_") not in (kinds := known_plugins("attacks")):
             raise ConfigError(f"separate_attacks: '{kind}' is no kind of attack {nearest(kind, kinds)}")
     for key, table in experiment.tables.items():
         where = f"tables.{key}"
@@ -49,7 +50,7 @@ def check(experiment: Experiment) -> None:
     )
     for key, resources in experiment.resources.items():
         if key not in RESOURCES:
-            raise ConfigError(f"resources.{key}: no such stage {nearest(key, list(RESOURCES))}")
+            raise ConfigError(f"resources.{key}: no kind of job; there are {', '.join(RESOURCES)}")
         least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
         if resources.mem_mb < least:
             raise ConfigError(
@@ -142,7 +143,28 @@ def _check_helper(experiment: Experiment, dataset: str, name: str, method: Metho
 
 def remarks(experiment: Experiment) -> list[str]:
     """Lines on what is allowed and rarely meant."""
-    return wide_steps(experiment.recipes, experiment.attacks)
+    return [*odd_steps(experiment.recipes, experiment.attacks), *_augmented_otherwise(experiment)]
+
+
+def _augmented_otherwise(experiment: Experiment) -> Iterator[str]:
+    """A line for a recipe that stands in for a method's own, and not in what a data set augments by recipe."""
+    said = set()
+    for key, table in experiment.tables.items():
+        trained = [choice for choice in table.choices() if choice.method not in experiment.checkpoints]
+        for dataset, choice in itertools.product(table.datasets, trained):
+            section = experiment.datasets[dataset]
+            method = experiment.method(dataset, choice.method, choice.changes)
+            usual, used = (
+                section.recipes.get(recipe, recipe)
+                for recipe in (experiment.preset(choice.method).recipe, method.recipe)
+            )
+            apart = section.recipe_augments
+            if usual in apart and used not in apart and (dataset, used) not in said:
+                said.add((dataset, used))
+                yield (
+                    f"datasets.{dataset}.recipe_augments: holds {usual} and not {used}, by which tables.{key} trains"
+                    f" {choice.method}; it takes the data set's `augment`, unless it has a line there, too"
+                )
 
 
 @contextlib.contextmanager

@@ -34,16 +34,21 @@ def read_on_its_base(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]
         return content
     if not isinstance(base, str):
         raise ConfigError(f"{path}: base: the name of a file beside it is needed (given: {shortened(base)})")
-    return merge(read_on_its_base(path.parent / base, (*above, path.resolve())), content)
+    below = read_on_its_base(path.parent / base, (*above, path.resolve()))
+    if "experiment" in below and "experiment" not in content:
+        raise ConfigError(
+            f"{path}: stands on {base} and would write over its tables; give it an `experiment` of its own, or leave"
+            f" `base` out and name it behind {base}"
+        )
+    return _laid_over(below, content)
 
 
 def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, Any] | None = None) -> Experiment:
     """The experiment of some files, later ones merged over earlier.
 
-    A file with the key `experiment` is an experiment and replaces what came before; one without is an overlay.
-    Where no file is an experiment, `default` lies underneath. `base: other.yaml` starts a file from another one beside
-    it; a table or claim that is null is left out. overrides: from --config, merged last. What overlays change is in its
-    `place`.
+    A file with the key `experiment` is an experiment and stands first; one without is an overlay. Where no file is an
+    experiment, `default` lies underneath. `base: other.yaml` starts an experiment from another one beside it; a table
+    or claim that is null is left out. overrides: from --config, merged last. What overlays change is in its `place`.
     """
     own: dict[str, Any] = {}
     used: list[Path] = []
@@ -51,7 +56,12 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     for path in files:
         content = read_on_its_base(path)
         if "experiment" in content:
-            own, used, overlays = content, [path], []
+            if used:
+                raise ConfigError(
+                    f"{path}: an experiment stands behind {used[0]} and would replace it; name one experiment, and"
+                    " overlays behind it"
+                )
+            own, used = content, [path]
         else:
             used.append(path)
             overlays.append((path.stem, content))
@@ -60,7 +70,7 @@ def load_experiment(files: Sequence[Path], default: Path, overrides: dict[str, A
     overlays += [("config", overrides)] if overrides else []
     merged = own
     for _, content in overlays:
-        merged = merge(merged, content)
+        merged = _laid_over(merged, content)
     merged = _without_null(merged)
     try:
         experiment = Experiment.model_validate(merged)
@@ -98,6 +108,20 @@ def _variant(stems: list[str], own: dict[str, Any], merged: dict[str, Any]) -> s
         return ""
     words = [re.sub(r"[^A-Za-z0-9._-]", "_", stem) for stem in stems]
     return "-".join([*words, digest(yaml.safe_dump(after, sort_keys=False))])
+
+
+def _laid_over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` merged over a config; a table that it leaves out (null) takes a whole one alone, with `datasets`."""
+    have, tables = base.get("tables"), changes.get("tables")
+    if isinstance(have, dict) and isinstance(tables, dict):
+        out = {name for name, table in have.items() if table is None}
+        kept = {
+            name: table
+            for name, table in tables.items()
+            if name not in out or not isinstance(table, dict) or "datasets" in table
+        }
+        changes = {**changes, "tables": kept}
+    return merge(base, changes)
 
 
 def _without_null(content: dict[str, Any]) -> dict[str, Any]:

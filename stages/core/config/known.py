@@ -75,15 +75,26 @@ def check_kept(data: Data) -> None:
             raise ValueError(f"data.{key}: {asked} is more than the {most} there are; ask for fewer or leave it out")
 
 
-def wide_steps(recipes: Mapping[str, Recipe], attacks: Mapping[str, Attack]) -> list[str]:
-    """A line for every inner or evaluation attack whose step leads across its whole ball."""
-    inner = {f"recipes.{name}.attack": recipe.attack for name, recipe in recipes.items()}
-    steps = {key: (attack.step_size, attack.epsilon) for key, attack in inner.items()}
+def odd_steps(recipes: Mapping[str, Recipe], attacks: Mapping[str, Attack]) -> list[str]:
+    """A line for every inner or evaluation attack whose step crosses its ball, or whose steps together do not."""
+    searches = {
+        f"recipes.{name}.attack": (recipe.attack.steps, recipe.attack.step_size, recipe.attack.epsilon)
+        for name, recipe in recipes.items()
+    }
     for name, attack in attacks.items():
         if "step_size" in attack.options:
-            steps[f"attacks.{name}.options"] = (float(attack.options["step_size"]), attack.epsilon)
-    return [
-        f"{key}.step_size: {step:.4g} is more than twice epsilon, {epsilon:.4g}; every step crosses the whole ball"
-        for key, (step, epsilon) in steps.items()
-        if step > 2 * epsilon > 0
-    ]
+            steps, step = int(attack.options["steps"]), float(attack.options["step_size"])
+            searches[f"attacks.{name}.options"] = (steps, step, attack.epsilon)
+    lines = []
+    for key, (steps, step, epsilon) in searches.items():
+        if step > 2 * epsilon > 0:
+            lines.append(
+                f"{key}.step_size: {step:.4g} is more than twice epsilon, {epsilon:.4g}; every step crosses the whole"
+                " ball"
+            )
+        if steps * step < epsilon * (1 - 1e-6):
+            lines.append(
+                f"{key}: {steps} steps of {step:.4g} lead no further than {steps * step:.4g}, and epsilon is"
+                f" {epsilon:.4g}; raise step_size or steps, or the accuracy is that of a smaller ball"
+            )
+    return lines

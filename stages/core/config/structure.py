@@ -18,6 +18,14 @@ class NeighborSearch(Section):
     extra: CountOrZero = Field(16, description="candidates beyond depth, re-ranked by exact float64 distances")
     recall_sample: Count = Field(1000, description="ivf: anchors whose recall is measured against exact search")
 
+    @model_validator(mode="after")
+    def _has_cells(self) -> "NeighborSearch":
+        for key in ("lists", "probes", "recall_sample"):
+            value = getattr(self, key)
+            if self.index == "exact" and value != type(self).model_fields[key].default:
+                raise ValueError(f"{key}: {value} is nothing to an exact search; set `index: ivf`, or leave it out")
+        return self
+
 
 class Companions(Section):
     """Which companions an anchor has, how many, and its vector P_x over them."""
