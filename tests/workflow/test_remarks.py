@@ -18,11 +18,15 @@ ODD = {
         "attacks: {pgd: {kind: pgd, norm: l2, epsilon: 0.5, options: {steps: 4, step_size: 0.1}}}",
         ["attacks.pgd.options: 4 steps of 0.1 lead no further than 0.4, and epsilon is 0.5; raise"],
     ),
-    "short by default": ("attacks: {mine: {kind: pgd, norm: l2, epsilon: 0.5}}", ["attacks.mine.options: 10 steps of 0.007843 lead"]),
+    "short by default": (
+        "attacks: {mine: {kind: pgd, norm: l2, epsilon: 0.5}}",
+        ["attacks.mine.options: 10 steps of 0.007843 lead no further than 0.07843, and epsilon is 0.5"],
+    ),
     "short in training": (
         "recipes: {standard: {attack: {epsilon: 8/255, step_size: 1/255, steps: 7}}}",
         ["recipes.standard.attack: 7 steps of 0.003922 lead no further than 0.02745, and epsilon is 0.03137"],
     ),
+    "half across": ("attacks: {mine: {kind: pgd, epsilon: 0.1, options: {step_size: 0.2}}}", []),
     "just across": ("attacks: {pgd: {kind: pgd, epsilon: 0.3, options: {steps: 3, step_size: 0.1}}}", []),
     "another augmentation": (
         "recipes: {gentle: {epochs: 1, schedule: {kind: constant}}}\n"

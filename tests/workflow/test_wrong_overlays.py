@@ -7,7 +7,6 @@ import pytest
 
 from stages.core.errors import ConfigError
 from tests.conftest import ROOT, TINY
-from workflow.planning.checks import remarks
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 
@@ -265,21 +264,3 @@ def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Pa
     counted = {"images": 200, "shape": [3, 48, 48], "class_counts": [100, 100]}
     manifest.write_text(json.dumps({"facts": {"train": counted, "test": counted}}))
     assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)
-
-
-def test_a_step_across_the_ball_is_said_and_planned(tmp_path: Path) -> None:
-    overlay = tmp_path / "overlay.yaml"
-    overlay.write_text(
-        "recipes: {standard: {attack: {epsilon: 0.1, step_size: 0.21}}}\n"
-        "attacks: {fgsm: {kind: pgd, epsilon: 0.1, options: {step_size: 0.2}}, wide: {kind: pgd, epsilon: 0.01}}"
-    )
-    experiment = load_experiment([TINY, overlay], ROOT / "config.yaml")
-    assert [remark.split(":")[0] for remark in remarks(experiment)] == ["recipes.standard.attack.step_size"]
-    overlay.write_text("attacks: {fgsm: {kind: pgd, epsilon: 1e-3}}")
-    (remark,) = remarks(load_experiment([TINY, overlay], ROOT / "config.yaml"))
-    assert remark.startswith("attacks.fgsm.options.step_size: 0.007843 is more than twice epsilon, 0.001")
-
-
-def test_the_experiments_as_published_are_without_remarks() -> None:
-    for path in (ROOT / "config.yaml", *sorted((ROOT / "workflow/experiments").glob("cifar10*.yaml"))):
-        assert remarks(load_experiment([path], ROOT / "config.yaml")) == []

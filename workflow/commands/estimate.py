@@ -207,8 +207,8 @@ class Estimator:
             return {"architecture": facts["architecture"], **{key: facts[key] for key in told if key in facts}}
         except (ArtifactError, ValueError, KeyError, TypeError):
             raise ConfigError(
-                f"{attacked.inputs['file']}: which net it holds is known once it is read; run `snakemake --until"
-                " weights` first"
+                f"{attacked.inputs['file']}: which net it holds is known once it is read; run"
+                f" `{self.plan.experiment.command} --until weights` first"
             ) from None
 
     def _cell(self, architecture: dict[str, Any], have: Sizes, precision: str, job: Job) -> Cell:
@@ -229,7 +229,7 @@ class Estimator:
         if have.train is None or have.test is None or have.side is None:
             raise ConfigError(
                 f"datasets.{dataset_of(data)}: how many images of what size it has is known once they are prepared; run"
-                " `snakemake --until data` first"
+                f" `{self.plan.experiment.command} --until data` first"
             )
         return Sizes(have.train, have.test, have.side, have.unlabelled or 0)
 

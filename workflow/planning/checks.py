@@ -50,7 +50,7 @@ def check(experiment: Experiment) -> None:
     )
     for key, resources in experiment.resources.items():
         if key not in RESOURCES:
-            raise ConfigError(f"resources.{key}: no kind of job; there are {', '.join(RESOURCES)}")
+            raise ConfigError(f"resources.{key}: no such kind of job (known: {', '.join(RESOURCES)})")
         least = LEAST_WITHOUT_TORCH if key == "tables" else LEAST_MEMORY
         if resources.mem_mb < least:
             raise ConfigError(

@@ -28,6 +28,10 @@ from workflow.planning.sizes import refuse_what_cannot_be
 from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
 
 PAPER = ROOT / "stages/tables/paper.csv"
+LISTED = (
+    *("comparisons", "certificates", "lipschitz", "lipschitz-manifest", "claims", "claims-manifest"),
+    *("assumptions", "report"),
+)
 
 
 class PlannedRow(NamedTuple):
@@ -134,9 +138,12 @@ def _table(
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
     """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
-    for name in ("comparisons", "certificates", "lipschitz", "claims", "claims-manifest", "assumptions", "report"):
+    for name in LISTED:
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
+    for name in experiment.tables:
+        if f"{name}-document" in experiment.tables:
+            raise ConfigError(f"tables.{name}-document: a file of tables.{name} goes by this name; give one another")
     for name, table in experiment.tables.items():
         where = f"tables.{name}"
         seeds = (f"{where}.seeds", table.seeds) if table.seeds is not None else ("seeds", experiment.seeds)
