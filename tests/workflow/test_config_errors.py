@@ -53,6 +53,11 @@ FAULTS = {
         "tables: {table1-document: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
         "tables.table1-document: a file of tables.table1 goes by this name; give one another",
     ),
+    "title-twice": (
+        "datasets: {more: {data: {source: digits, title: Digits}, features: {source: pixels}}}\n"
+        "tables: {table1: {datasets: [digits, more], methods: [vanilla]}}",
+        "datasets.more.data.title: 'Digits' is digits's, too, and tables and lists tell data sets by it; give each a",
+    ),
     "preset-of-ones-own": (
         "methods: {mine: {preset: lsp}, next: {preset: mine}}",
         "methods.next.preset: 'mine' is no preset (known: at, ",

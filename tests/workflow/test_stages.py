@@ -32,6 +32,13 @@ def test_every_rule_is_a_stage_and_every_stage_a_rule() -> None:
     assert sorted(rules) == sorted(stage.name for stage in ALL)
 
 
+def test_the_cluster_examples_name_every_stage_that_asks_for_a_gpu() -> None:
+    asking = {stage.name for stage in STAGES if RESOURCES[stage.resources].get("gpu")}
+    for path in ("workflow/profiles/slurm/config.yaml", "docs/cluster.md"):
+        named = re.findall(r"^[# ]+(\w+): \{slurm_partition: gpu,", (ROOT / path).read_text(), re.MULTILINE)
+        assert sorted(named) == sorted(asking), path
+
+
 @pytest.mark.parametrize("stage", ALL, ids=lambda stage: stage.name)
 def test_a_stage_asks_for_known_resources_and_its_modules_and_command_exist(stage: Stage) -> None:
     assert stage.resources in RESOURCES

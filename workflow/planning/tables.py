@@ -1,5 +1,6 @@
 """What each table is made of: rows of runs, columns of attacks, and the files that hold their outcomes."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -137,7 +138,14 @@ def _table(
 
 
 def _check_unambiguous(experiment: Experiment, rows: dict[str, list[PlannedRow]]) -> None:
-    """ConfigError for a row, a column or a seed that stands twice in a table: the tables stage would refuse it."""
+    """ConfigError where two rows, columns, seeds, files or data sets would go by one name."""
+    titles: dict[str, str] = {}
+    for row, _ in itertools.chain.from_iterable(rows.values()):
+        if (other := titles.setdefault(row.title(), row.dataset)) != row.dataset:
+            raise ConfigError(
+                f"datasets.{row.dataset}.data.title: '{row.title()}' is {other}'s, too, and tables and lists tell data"
+                " sets by it; give each a title of its own"
+            )
     for name in LISTED:
         if name in experiment.tables:
             raise ConfigError(f"tables.{name}: a list beside the tables goes by this name; give the table another")
