@@ -8,7 +8,8 @@ random directions at distances from delta down to delta / 1000, where the ratio 
 maximum the Jacobian's largest singular value; and what an attack finds, as random directions cross no boundary.
 
 Logits become float64 before the softmax: of a confident network p hardly differs from 1 in float32, and no ascent
-would leave such a point.
+would leave such a point. Their own rounding stays, and close to x a ratio may be made of it: a change of p counts only
+where it is SURE times what rounding the logits may do to p, |dp_k| <= 2 p_k (1 - p_k) max|df|.
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from stages.core.images.threat import Threat, per_image_l2, standard_normal
 SHORTEST = 1e-3  # of delta; below it p is linear in x', and rounding begins to count
 STRIDE = 0.5  # of the distance to x, in the first step; from there it falls to 0
 STEPS_ACROSS = 4  # of the attack, from the middle of the ball to its rim
+SURE = 100
 TINY = 1e-300
 
 
@@ -46,6 +48,12 @@ class Steepest(NamedTuple):
 def probabilities(logits: Tensor) -> Tensor:
     """(B, K) float64."""
     return logits.double().softmax(dim=1)
+
+
+def rounding(logits: Tensor, p: Tensor) -> Tensor:
+    """(B,) float64: how far p (B, K) may be off for the rounding of its logits."""
+    off = torch.finfo(logits.dtype).eps * logits.detach().abs().amax(dim=1).double()
+    return 2 * off * (p * (1 - p)).norm(dim=1)
 
 
 def margin(logits: Tensor, predicted: Tensor) -> Tensor:
@@ -93,9 +101,12 @@ def ascend(network: nn.Module, images: Tensor, p: Tensor, x: Tensor, delta: floa
     steepest = Steepest(torch.zeros_like(p[:, 0]), torch.zeros_like(p[:, 0]))
     for step in range(steps + 1):
         x = x.detach().requires_grad_(step < steps)
-        change = (probabilities(network(x)) - p).norm(dim=1)
+        logits = network(x)
+        moved = probabilities(logits)
+        change = (moved - p).norm(dim=1)
         distance = per_image_l2(x.double() - images.double())
-        ratio = (change / distance.clamp_min(TINY)).detach()
+        sure = change > SURE * (rounding(logits, p) + rounding(logits, moved))
+        ratio = (change / distance.clamp_min(TINY)).masked_fill(~sure, 0.0).detach()
         steepest = steepest.or_steeper(Steepest(ratio, distance.detach()))
         if step < steps:
             goal = change.clamp_min(TINY).log() - distance.clamp_min(TINY).log()

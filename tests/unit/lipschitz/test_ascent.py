@@ -56,6 +56,20 @@ def test_it_does_not_exceed_the_lipschitz_constant_of_a_linear_model(scale: floa
     assert float(estimated(model, inner_images(6), 0.5).max()) <= above * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("offset", [0.0, 10.0, 100.0])
+@pytest.mark.parametrize("delta", [0.005, 0.5])
+def test_rounding_of_large_logits_that_hardly_change_makes_no_constant(offset: float, delta: float) -> None:
+    """The offset is nothing to the softmax, and in float32 it rounds away what a small weight changes."""
+    small = several_classes(0.01).get_buffer("weight")
+    model = Linear(small, torch.full((len(small),), offset))
+    above = 0.5 * float(torch.linalg.matrix_norm(small, 2))
+    found = estimated(model, inner_images(6), delta)
+    assert float(found.max()) <= above * 1.01
+    if delta == 0.5:
+        exact = torch.tensor(spectral_norms(model.double(), inner_images(6).double()))
+        assert (found >= 0.9 * exact).all()
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("place", [(0.5, 0.5), (0.02, 0.9), (0.0, 1.0), (0.0, 0.4)])
 def test_in_two_dimensions_it_is_what_brute_force_finds_also_at_the_edges_of_the_box(
