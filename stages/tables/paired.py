@@ -58,17 +58,17 @@ class Counts:
         return _lower(self.only_a, self.only_b, self.n), -_lower(self.only_b, self.only_a, self.n)
 
 
-def mean_interval(differences: NDArray[np.float64]) -> Interval:
-    """95 % score interval of a mean, cut to [-1, 1]: the variance is taken about the difference that is tested.
+def mean_interval(differences: NDArray[np.float64], most: float = 1.0) -> Interval:
+    """95 % score interval of a mean, cut to [-most, most]: the variance is taken about the difference that is tested.
 
-    differences (n,): of each image, averaged over seeds. |mean - d| <= z sqrt(sum_i (x_i - d)^2) / n solved for d.
+    differences (n,), none beyond most: of each image, averaged over seeds. |mean - d| <= z sqrt(sum_i (x_i - d)^2) / n solved for d.
     For one seed it leaves out 0 just where Tango's does.
     """
     n, mean = len(differences), float(differences.mean())
     if n <= Z**2:
-        return -1.0, 1.0
+        return -most, most
     half = Z * float(differences.std()) / sqrt(n - Z**2)
-    return max(-1.0, mean - half), min(1.0, mean + half)
+    return max(-most, mean - half), min(most, mean + half)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

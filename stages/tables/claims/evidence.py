@@ -63,9 +63,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one comparison. difference, interval: in [-1, 1], or a loss and None; deviation: of images' means.
+    """Of one comparison. difference, interval: in [-1, 1], of a gain in [-2, 2], or a loss and None.
 
-    checkpoints: None for a loss; methods and spread: None below three seeds. Tests are of the difference plus margin.
+    deviation: of images' means. checkpoints: None for a loss; methods and spread: None below three seeds. Tests are of the difference plus margin.
     """
 
     seeds: int
@@ -84,13 +84,14 @@ def weigh(d: Differences, *, margin: float, verdicts: bool, loss: bool) -> Evide
     images = d.mean(0)
     counts = Counts(0, int((d[0] > 0).sum()), int((d[0] < 0).sum()), int((d[0] == 0).sum()))
     exact = verdicts and seeds == 1
-    interval = None if loss else counts.interval if exact else mean_interval(images)
+    interval = None if loss else counts.interval if exact else mean_interval(images, most=1.0 if verdicts else 2.0)
     checkpoints = None if loss else mcnemar(counts) if exact and not margin else score_test(images, margin)
-    spread = None if seeds < LEAST_SEEDS else variance(d, loss=loss)
+    spread = None if seeds < LEAST_SEEDS else variance(d, margin=margin, loss=loss)
     methods = None if spread is None else seeds_test(d, spread, margin)
     if methods is not None and seeds >= BOOTSTRAP_SEEDS and min(methods) <= LEVEL:
         methods = Tails(*map(max, methods, bootstrap(d + margin)))
-    return Evidence(seeds, n, float(d.mean()), interval, float(images.std()), checkpoints, methods, spread)
+    deviation = sqrt(max(float(images.var()), margin * (1 - margin)))
+    return Evidence(seeds, n, float(d.mean()), interval, deviation, checkpoints, methods, spread)
 
 
 def mcnemar(counts: Counts) -> Tails:
@@ -119,23 +120,22 @@ def mean_squares(d: Differences) -> tuple[float, float, float]:
     return seed, image, float(((d - by_seed - by_image + mean) ** 2).sum()) / ((seeds - 1) * (n - 1))
 
 
-def variance(d: Differences, *, loss: bool) -> Spread:
-    """The two parts of the variance of the mean of (S, n) differences."""
+def variance(d: Differences, *, margin: float, loss: bool) -> Spread:
+    """The two parts of the variance of the mean of (S, n) differences, as it is tested with a margin."""
     seeds, n = d.shape
     seed, image, error = mean_squares(d)
     least = 0.0 if loss else max(error, 1 / (12 * n))
-    return Spread(max(seed, least) / n, max(image - error, 0.0) / (seeds * n))
+    return Spread(max(seed, least) / n, max((image - error) / seeds, margin * (1 - margin)) / n)
 
 
 def seeds_test(d: Differences, spread: Spread, margin: float) -> Tails:
     """Whether the mean over seeds and images is above or below -margin; where nothing varies nothing is said."""
-    seeds, n = d.shape
-    images = max(spread.images, margin * (1 - margin) / n)
-    total = spread.seeds / seeds + images
+    seeds = len(d)
+    total = spread.seeds / seeds + spread.images
     if not total:
         return Tails(1.0, 1.0)
     t = (float(d.mean()) + margin) / sqrt(total)
-    df = freedom(spread.seeds, images, seeds)
+    df = freedom(spread.seeds, spread.images, seeds)
     return Tails(float(stats.t.sf(t, df)), float(stats.t.cdf(t, df)))
 
 

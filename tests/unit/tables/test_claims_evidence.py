@@ -9,6 +9,7 @@ from scipy import stats
 
 from stages.tables.claims.decides import ENOUGH, images, seeds
 from stages.tables.claims.evidence import (
+    LEVEL,
     Evidence,
     Tails,
     bootstrap,
@@ -191,3 +192,26 @@ def test_no_number_of_seeds_is_asked_for_where_the_images_are_too_few(generator:
     needed = int(said.split()[-2].replace(",", ""))
     assert needed == pytest.approx((ENOUGH * d.mean(0).std() / 0.01) ** 2, rel=0.12)
     assert seeds(of(np.zeros((3, 9))), 0.0) == images(of(np.zeros((1, 9))), 0.0) == "none: no difference is seen"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("n", "margin"), [(20, 0.02), (40, 0.02), (360, 0.005), (360, 0.02)])
+def test_what_a_margin_leaves_open_is_not_called_enough(count: int, n: int, margin: float) -> None:
+    """Of runs that say the same of every image no variance is seen, and a margin is tested against its own."""
+    evidence = of(np.zeros((count, n)), margin)
+    assert evidence.checkpoints is not None
+    if evidence.checkpoints.two_sided > LEVEL:
+        assert images(evidence, margin).startswith("about")
+    if evidence.methods is not None and evidence.methods.two_sided > LEVEL:
+        assert "images are too few" in seeds(evidence, margin)
+
+
+def test_the_interval_of_a_gain_holds_its_mean_whatever_it_is() -> None:
+    """A gain is a difference of two differences and lies in [-2, 2]."""
+    d = np.array([[2.0, 1.0] * 32] * 3)
+    evidence = weigh(d, margin=0.0, verdicts=False, loss=False)
+    assert evidence.interval is not None
+    low, high = evidence.interval
+    assert low < evidence.difference == 1.5 < high <= 2
+    few = weigh(d[:, :2], margin=0.0, verdicts=False, loss=False).interval
+    assert few == (-2.0, 2.0)
