@@ -152,7 +152,7 @@ class Experiment(Section):
             raise ConfigError(f"methods.{name}.preset: the name of a method is needed (given: {shortened(preset)})")
         if preset not in PRESETS and preset != name:
             cure = f"; it is a method of this config: repeat its settings in {name}" if preset in self.methods else ""
-            raise ConfigError(f"methods.{name}.preset: '{preset}' is no preset {nearest(preset, PRESETS)}{cure}")
+            raise ConfigError(f"methods.{name}.preset: '{preset}' is no preset {nearest(preset, [*PRESETS])}{cure}")
         if preset not in PRESETS and not own:
             raise ConfigError(f"methods.{name}: '{name}' is no method {nearest(name, [*PRESETS, *self.methods])}")
         title = own.get("title") or (PRESETS[name]["title"] if preset == name and name in PRESETS else name)
