@@ -60,7 +60,7 @@ def copied(evidence: Evidence) -> Check:
     return Check(
         "transfer from the searched copy",
         share_above(count, of, 0.002, 0.01),
-        f"{count} of {of} findings of the copy that is searched do not fool the model itself",
+        f"on {count} of {of} images what fools the copy that is searched does not fool the model itself",
         "lower 95 % bound: warns above 0.2 points, fails above 1",
         "search the model itself",
         PINTOR,
