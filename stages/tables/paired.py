@@ -61,8 +61,8 @@ class Counts:
 def mean_interval(differences: NDArray[np.float64], most: float = 1.0) -> Interval:
     """95 % score interval of a mean, cut to [-most, most]: the variance is taken about the difference that is tested.
 
-    differences (n,), none beyond most: of each image, averaged over seeds. |mean - d| <= z sqrt(sum_i (x_i - d)^2) / n solved for d.
-    For one seed it leaves out 0 just where Tango's does.
+    differences (n,), none beyond most: of each image, averaged over seeds. |mean - d| <= z sqrt(sum_i (x_i - d)^2) / n
+    solved for d. For one seed it leaves out 0 just where Tango's does.
     """
     n, mean = len(differences), float(differences.mean())
     if n <= Z**2:

@@ -7,12 +7,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 from stages.core.artifacts import read_images
 from stages.core.errors import ConfigError
 from stages.core.images.pixels import to_unit
 from tests.conftest import ROOT, TINY, Project
-from workflow.commands.evaluate import command_line, experiment, stanza
+from workflow.commands.evaluate import command_line, experiment, main, stanza
 from workflow.planning.load import load_experiment
 from workflow.planning.tables import make_plan
 
@@ -23,6 +24,39 @@ def test_a_data_set_is_found_by_its_key_or_in_a_file_and_all_of_its_test_images_
     assert key == ("digits" if asked == str(TINY) else asked)
     assert "source" in data
     assert "test_images" not in data
+
+
+@pytest.mark.parametrize("text", ["datasets:", "datasets: {mine: {augment: {padding: 4}}}", "datasets: {mine: null}"])
+def test_a_file_without_a_data_set_is_answered(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"DATASET: '\S+mine.yaml' is no data set .*no file with one"):
+        stanza(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (["--checkpoint", ""], "CHECKPOINT: name the file"),
+        (["--checkpoint", "trades.pt"], "NAME: 'trades' is a method's name; write NAME=my-trades"),
+        (["--checkpoint", "a.pt", "--epsilon", "abc"], "EPSILON: 'abc' is no radius"),
+        (["--checkpoint", "a.pt", "--epsilon", "inf"], "EPSILON: 'inf' is no radius"),
+        (["--checkpoint", "a.pt", "--epsilon", "4/255"], "NAME: .*a/experiment.yaml is of another evaluation"),
+        (["--checkpoint", "elsewhere/a.pt"], "NAME: .*a/experiment.yaml is of another evaluation"),
+    ],
+)
+def test_what_cannot_be_is_answered_before_anything_is_written(
+    said: list[str], answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    there = tmp_path / "results/evaluate/a/experiment.yaml"
+    there.parent.mkdir(parents=True)
+    arguments, _ = command_line(["--checkpoint", "a.pt", "--dataset", "digits"])
+    there.write_text(yaml.safe_dump(experiment("a", arguments), sort_keys=False))
+    before = there.read_bytes()
+    with pytest.raises(ConfigError, match=answer):
+        main([*said, "--dataset", "digits"])
+    assert there.read_bytes() == before
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [there]
 
 
 @pytest.mark.parametrize(

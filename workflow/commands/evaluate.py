@@ -24,6 +24,7 @@ from stages.core.files import write_text
 from workflow.commands.cli import ROOT, run
 from workflow.planning.jobs import Plan
 from workflow.planning.load import load_experiment, read_on_its_base
+from workflow.planning.presets import PRESETS
 from workflow.planning.tables import make_plan
 from workflow.preflight.look import to_do
 
@@ -34,14 +35,13 @@ STEPS_ACROSS = 4  # of PGD, from the middle of the ball to its rim: 2/255 at 8/2
 def main(argv: list[str] | None = None) -> None:
     """Write the experiment, read the weights, print what the rest will take, attack, and gather what came out."""
     arguments, passed_on = command_line(sys.argv[1:] if argv is None else argv)
-    name = arguments.name or re.sub(r"[^A-Za-z0-9._-]", "_", arguments.checkpoint.stem)
-    if not re.fullmatch(NAME, name):
-        raise ConfigError(
-            f"NAME: '{name}' must be of letters, digits, '.', '_' and '-' and begin with one of the first"
-        )
+    name = name_of(arguments)
     folder = Path("results/evaluate") / name
     file = folder / "experiment.yaml"
-    write_text(file, yaml.safe_dump(experiment(name, arguments), sort_keys=False))
+    written = yaml.safe_dump(experiment(name, arguments), sort_keys=False)
+    if file.exists() and file.read_text(encoding="utf-8") != written:
+        raise ConfigError(f"NAME: {file} is of another evaluation; write NAME=another, or delete {folder}")
+    write_text(file, written)
     plan = make_plan(load_experiment([file], ROOT / "config.yaml"))
     snakemake = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", str(file)]
     called([*snakemake, *passed_on, "--until", "weights"])
@@ -49,6 +49,20 @@ def main(argv: list[str] | None = None) -> None:
         called([sys.executable, "-m", "workflow.commands.estimate", "--configfile", str(file)])
     called([*snakemake, *passed_on])
     gather(plan, folder)
+
+
+def name_of(arguments: argparse.Namespace) -> str:
+    """The row's and the folder's name; ConfigError for one that cannot be, or is a method's."""
+    if not arguments.checkpoint.name:
+        raise ConfigError("CHECKPOINT: name the file with the weights, e.g. CHECKPOINT=my.pt")
+    name = arguments.name or re.sub(r"[^A-Za-z0-9._-]", "_", arguments.checkpoint.stem)
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"NAME: '{name}' must be of letters, digits, '.', '_' and '-' and begin with one of the first"
+        )
+    if name in PRESETS:
+        raise ConfigError(f"NAME: '{name}' is a method's name; write NAME=my-{name}")
+    return name
 
 
 def command_line(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -77,7 +91,10 @@ def experiment(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         for key in ("architecture", "weights", "mean", "std")
         if (value := getattr(arguments, key)) is not None
     }
-    radius = parse_number(arguments.epsilon)
+    try:
+        radius = float(parse_number(arguments.epsilon))
+    except ValueError as error:
+        raise ConfigError(f"EPSILON: '{arguments.epsilon}' is no radius ({error}); write e.g. 8/255") from error
     attacked = {"epsilon": arguments.epsilon, "images": arguments.images}
     steps = {"steps": 20, "step_size": radius / STEPS_ACROSS}
     return {
@@ -110,11 +127,15 @@ def stanza(asked: str) -> tuple[str, dict[str, Any]]:
     """A data set's key and where its images come from, all test images; ConfigError where none goes by the name."""
     known: dict[str, dict[str, Any]] = {}
     for content in configs(asked):
-        for key, section in content.get("datasets", {}).items():
-            known.setdefault(key, section)
+        for key, section in (content.get("datasets") or {}).items():
+            if isinstance(section, dict) and isinstance(section.get("data"), dict):
+                known.setdefault(key, section)
     key = next(iter(known)) if len(known) == 1 else asked
     if key not in known:
-        raise ConfigError(f"DATASET: '{asked}' is no data set {nearest(asked, list(known))}, and no file with one")
+        raise ConfigError(
+            f"DATASET: '{asked}' is no data set {nearest(asked, list(known))}, and no file with one, in"
+            " `datasets: {NAME: {data: …}}`"
+        )
     return key, {name: value for name, value in known[key]["data"].items() if name != "test_images"}
 
 

@@ -145,8 +145,8 @@ def _presets() -> str:
         for name, preset in PRESETS.items()
     ]
     said = (
-        "Methods that every experiment knows; what `methods.NAME` says is laid over them. A method of another name starts"
-        " from one by `preset`, e.g. `my-lsp: {preset: lsp, lsp: {m: 16}}`."
+        "Methods that every experiment knows; what `methods.NAME` says is laid over them. A method of another name"
+        " starts from one by `preset`, e.g. `my-lsp: {preset: lsp, lsp: {m: 16}}`."
     )
     return f"## Presets\n\n{said}\n\n{_table(lines, head)}\n"
 

@@ -88,7 +88,7 @@ class Method(Section):
     """Three independent choices - augmentation, objective, LSP term - and the recipe they are trained with."""
 
     ADDED: ClassVar = {"hold_out": False}
-    title: str = Field("", description="the name shown in tables; default: the preset's, or the key of a method of yours")
+    title: str = Field("", description="in tables; default: the preset's, or the key of a method of yours")
     augmentation: Plugin = Field(Plugin(name="none"), description="of the batch, after crop and flip")
     objective: Plugin = Field(Plugin(name="ce"), description="the loss without the LSP term")
     lsp: Lsp | None = Field(None, description="the LSP term (Eq. 7); null: none")

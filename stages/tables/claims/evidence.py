@@ -65,7 +65,8 @@ class Spread:
 class Evidence:
     """Of one comparison. difference, interval: in [-1, 1], of a gain in [-2, 2], or a loss and None.
 
-    deviation: of images' means. checkpoints: None for a loss; methods and spread: None below three seeds. Tests are of the difference plus margin.
+    deviation: of images' means. checkpoints: None for a loss; methods and spread: None below three seeds. Tests are of
+    the difference plus margin.
     """
 
     seeds: int
