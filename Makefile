@@ -3,10 +3,11 @@ SHELL := bash
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?=
+DIRECTORY ?=
 VENV := .venv
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 IN_ENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG),)
+CONFIGFILE = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DIRECTORY),--directory "$(DIRECTORY)")
 
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-fast test-slurm format lint check bench faults clean tables paper-cells estimate preflight status watch accept verify evaluate export publish published schema lock

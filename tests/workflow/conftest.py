@@ -35,9 +35,10 @@ def made(plan_of: Callable[..., Plan], tmp_path: Path) -> Callable[..., Made]:
 
 @pytest.fixture
 def plan(plan_of: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """The tiny experiment, all of it written below the working directory."""
+    """The tiny experiment, all of it written below the working directory, which commands take for the project's."""
     planned = plan_of()
     (tmp_path / "work/.snakemake/metadata/record").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr("workflow.planning.given.ROOT", tmp_path / "work")
     write_all(planned, Path())
     return planned

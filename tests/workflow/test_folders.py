@@ -1,5 +1,7 @@
 """Where Snakemake is run from, where results go and what a folder is called change nothing."""
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -42,6 +44,24 @@ def test_directory_is_where_results_go(braced: Project, tmp_path: Path) -> None:
     there = tmp_path / "there {x}"
     snakemake(braced, braced.root, "--directory", str(there), "--until", "data")
     assert list(there.glob("results/data/*/manifest.json"))
+    assert not (braced.root / "results").exists()
+    given = ("--configfile", "mine.yaml", "--directory", str(there))
+    for name, told in (
+        ("status", "  data       1 done\n"),
+        ("preflight", "nothing stands in their way"),
+        ("accept", "1 jobs stand under the present code"),
+        ("verify", "0 damaged, 0 missing"),
+        ("tables", "tables: results/tables/tiny/"),
+    ):
+        done = braced.command("python", "-m", f"workflow.commands.{name}", *given)
+        assert done.returncode == 0, done.stdout
+        assert told in done.stdout, name
+    assert list(there.glob("results/tables/tiny/report.html"))
+    (image_file,) = there.glob("results/data/*/train.safetensors")
+    image_file.write_bytes(image_file.read_bytes()[:-1] + b"x")
+    said = braced.command("python", "-m", "workflow.commands.verify", *given).stdout
+    (line,) = re.findall(r"^`(make verify .*)` removes", said, re.MULTILINE)
+    assert shlex.split(line) == ["make", "verify", "CONFIG=mine.yaml", f"DIRECTORY={there}", "REPAIR=1"]
     assert not (braced.root / "results").exists()
 
 

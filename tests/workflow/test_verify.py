@@ -211,6 +211,7 @@ def test_the_command_names_the_settings_of_its_command_line_and_finds_what_they_
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("workflow.planning.given.ROOT", tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY.read_text())
     given = Given([Path("tiny.yaml")], {"seeds": ["3"], "title": "it's"})
     *interpreter, module = shlex.split(given.command(repair=True))[:3]

@@ -15,7 +15,7 @@ from typing import Any
 from stages.core.code import code_digest
 from stages.core.errors import ArtifactError, StageError
 from stages.core.manifests import write_manifest
-from workflow.commands.cli import command_line, given_by, run
+from workflow.commands.cli import ROOT, command_line, given_by, run
 from workflow.planning.given import Given
 from workflow.planning.jobs import Plan
 from workflow.planning.tables import make_plan
@@ -61,8 +61,9 @@ def touch(given: Given, targets: list[str]) -> None:
 
     All of them, for without a record of their inputs' checksums it would run them again once a date is newer.
     """
-    command = [sys.executable, "-m", "snakemake", "--touch", "--forceall", "--cores", "1"]
-    done = subprocess.run([*command, *given.words(), "--", *targets], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), *given.words()]
+    words = [*command, "--touch", "--forceall", "--cores", "1", "--", *targets]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         why = " ".join(done.stderr.split()[-60:])
         raise StageError(f"snakemake --touch failed, mend this and accept once more: {why}")
@@ -80,7 +81,7 @@ def main(argv: list[str] | None = None) -> None:
             write_manifest(Path(planned.manifest), {**record, "code_digests": [*record["code_digests"], present]})
             print(f"accepted {planned.name}: code {present}, made by {record['code_digests'][0]}")
     if accepted:
-        touch(given, [next(iter(planned.job.outputs().values())) for planned in accepted])
+        touch(given, [planned.job.first for planned in accepted])
         require_unchanged(Files(plan), given)  # which dates what was touched after its manifest as that
     for planned, fault in left.items():
         print(f"left     {planned.name}: {fault}")

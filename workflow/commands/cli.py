@@ -1,6 +1,7 @@
 """What the workflow's commands share: the arguments that name an experiment, and errors as one line."""
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -17,16 +18,28 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command_line(command: str, description: str) -> argparse.ArgumentParser:
-    """A command's argument parser with --configfile and --config."""
+    """A command's argument parser with --configfile, --config and --directory."""
     cli = argparse.ArgumentParser(prog=f"python -m workflow.commands.{command}", description=description)
     cli.add_argument("--configfile", type=Path, nargs="+", default=[], help="experiment and overlays, as for snakemake")
     cli.add_argument("--config", metavar="KEY=VALUE", nargs="+", default=[], help="laid on them, as for snakemake")
+    cli.add_argument("--directory", type=Path, default=Path(), help="where results/ and logs/ are, as for snakemake")
     return cli
 
 
 def given_by(arguments: argparse.Namespace) -> Given:
-    """What a command is given to work on."""
-    return Given(arguments.configfile, _settings(arguments.config))
+    """What a command is given to work on; from then on it works in the folder that --directory names.
+
+    ConfigError where there is none. Commands that this one calls find the code there, too.
+    """
+    given = Given(arguments.configfile, _settings(arguments.config))
+    if arguments.directory == Path():
+        return given
+    if not arguments.directory.is_dir():
+        raise ConfigError(f"--directory: {arguments.directory} is no folder")
+    given = given.from_anywhere()
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    os.chdir(arguments.directory)
+    return given
 
 
 def experiment_of(command: str, description: str, argv: list[str] | None = None) -> Experiment:

@@ -30,10 +30,9 @@ from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan, prepared_by
 from workflow.planning.sizes import dataset_of, sizes
-from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, PRETRAIN, TRAIN
+from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, LONG, PRETRAIN, TRAIN
 from workflow.planning.tables import make_plan
 
-LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)
 HOUR, GIB = 3600, 2**30
 Passes = Counter[str]
 Cell = dict[str, float]
@@ -238,10 +237,10 @@ def main(argv: list[str] | None = None) -> None:
     """Print what each stage and each table will take, and how far off the estimate was of what is done."""
     plan = make_plan(experiment_of("estimate", __doc__ or "", argv))
     estimator = Estimator(plan)
-    of_job = {job.file(next(iter(job.stage.files))): estimator.job(job) for job in jobs(plan)}
+    of_job = {job.first: estimator.job(job) for job in jobs(plan)}
     print(f"{'':24} jobs  job-hours             peak memory  done: took / estimated (hours)")
     for stage in LONG:
-        show(stage.name, [of_job[job.file(next(iter(stage.files)))] for job in plan.of(stage).values()])
+        show(stage.name, [of_job[job.first] for job in plan.of(stage).values()])
     for table in plan.tables.values():
         show(table.plan.table, [of_job[path] for path in behind(plan, table.plan.files()) if path in of_job])
     show("all", list(of_job.values()))
@@ -260,9 +259,8 @@ def behind(plan: Plan, files: list[str]) -> list[str]:
     waiting = [path for path in files if path in made]
     while waiting:
         job = made[waiting.pop()]
-        first = job.file(next(iter(job.stage.files)))
-        if first not in found:
-            found[first] = None
+        if job.first not in found:
+            found[job.first] = None
             waiting += [path for path in job.inputs.values() if path in made]
     return list(found)
 

@@ -6,7 +6,6 @@ again, or `accept` takes it. The status is 1 if there is any. With --repair the 
 makes them and the missing again. What was hashed is noted while it lasts, so that an interrupted pass is gone on with.
 """
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     """List what is wrong, say what looking at it cost, and with --repair remove what is damaged."""
     cli = command_line("verify", __doc__ or "")
     cli.add_argument("--repair", action="store_true", help="remove what is damaged, and have it made again")
-    cli.add_argument("--directory", type=Path, default=Path(), help="where results/ is, as for snakemake")
     args = cli.parse_args(argv)
-    if not args.directory.is_dir():
-        cli.error(f"--directory: {args.directory} is no folder")
-    given = given_by(args).from_anywhere()
-    repairing = given.command(repair=True)
-    os.chdir(args.directory)
+    given = given_by(args)
     plan = make_plan(given.experiment())
     found, took = looked_at(plan)
     for one in found:
@@ -45,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.repair:
         repaired(plan, found)
     elif any(one.kind != "stale" for one in found):
-        print(f"`{repairing}` removes what is damaged; the next run makes all of it again")
+        print(f"`{given.command(repair=True)}` removes what is damaged; the next run makes all of it again")
     sys.exit(any(one.kind == "stale" or not args.repair for one in found))
 
 

@@ -1,6 +1,5 @@
 """What a command line names an experiment by: config files, and settings laid on them."""
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -29,16 +28,23 @@ class Given:
 
     def words(self) -> list[str]:
         """The arguments that name the same to snakemake or a command of the workflow."""
-        files = ["--configfile", *map(str, self._named())] if self.files else []
-        return files + setting_words(self.settings)
+        return [*(["--configfile", *map(str, self.files)] if self.files else []), *setting_words(self.settings)]
 
     def command(self, name: str = "verify", *, repair: bool = False) -> str:
-        """The line that runs a command of the workflow on this experiment: `make`'s where no setting is laid on."""
-        if self.settings:
-            repairing = ["--repair"] if repair else []
-            return shlex.join(["python", "-m", f"workflow.commands.{name}", *self.words(), *repairing])
-        config = f"CONFIG={shlex.quote(' '.join(map(str, self._named())))}" if self.files else ""
-        return " ".join(filter(None, ("make", name, config, "REPAIR=1" if repair else "")))
+        """The line that runs a command of the workflow on this experiment, from the project's folder, on results here.
 
-    def _named(self) -> list[Path]:
-        return [Path(os.path.relpath(path)) if path.is_absolute() else path for path in map(Path, self.files)]
+        It is `make`'s where no setting is laid on.
+        """
+        shown = replace(self, files=[_from_the_project(file) for file in self.files])
+        here = _from_the_project(Path.cwd())
+        if self.settings:
+            more = [*(["--directory", str(here)] if here != Path() else []), *(["--repair"] if repair else [])]
+            return shlex.join(["python", "-m", f"workflow.commands.{name}", *shown.words(), *more])
+        config = f"CONFIG={shlex.quote(' '.join(map(str, shown.files)))}" if self.files else ""
+        directory = f"DIRECTORY={shlex.quote(str(here))}" if here != Path() else ""
+        return " ".join(filter(None, ("make", name, config, directory, "REPAIR=1" if repair else "")))
+
+
+def _from_the_project(path: Path) -> Path:
+    """A path as it is named from the project's folder; one that is not whole is named from there already."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

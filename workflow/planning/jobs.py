@@ -34,6 +34,11 @@ class Job:
         return self.stage.outputs(self.key)
 
     @property
+    def first(self) -> str:
+        """The file that is there once it is done."""
+        return self.file(next(iter(self.stage.files)))
+
+    @property
     def modules(self) -> tuple[str, ...]:
         """Those whose import closures are the job's own code; its manifest holds their digest."""
         return (*self.stage.modules, *self.components)
@@ -41,7 +46,7 @@ class Job:
     @property
     def folder(self) -> str:
         """Where its files lie."""
-        return str(PurePosixPath(self.file(next(iter(self.stage.files)))).parent)
+        return str(PurePosixPath(self.first).parent)
 
     @property
     def log(self) -> str:

@@ -191,3 +191,4 @@ REPORT = _tables("report", "tables.report.__main__", report=".html")
 
 # Those before the tables, none before one that it reads from.
 STAGES = (DATA, PRETRAIN, EMBED, INDEX, NEIGHBORS, STRUCTURE, TRAIN, WEIGHTS, ATTACK, CERTIFY, LIPSCHITZ, PICTURES)
+LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)  # whose time is estimated; the others take seconds to minutes

@@ -7,11 +7,9 @@ A job is done once its output is there, also one that edited code or settings wo
 """
 
 import argparse
-import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -31,13 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     cli.add_argument(
         "--interval", type=_seconds, help=f"seconds between looks (default: {ON_A_TERMINAL:g}; in a pipe {IN_A_PIPE:g})"
     )
-    cli.add_argument("--directory", type=Path, default=Path(), help="where results/ and logs/ are, as for snakemake")
     arguments = cli.parse_args(argv)
-    if not arguments.directory.is_dir():
-        cli.error(f"--directory: {arguments.directory} is no folder")
-    given = given_by(arguments).from_anywhere()
-    os.chdir(arguments.directory)
-    experiment = given.experiment()
+    experiment = given_by(arguments).experiment()
     observer, console = Observer(make_plan(experiment)), Console()
     interval: float | None = arguments.interval
     try:

@@ -11,12 +11,11 @@ from stages.core.manifests import read_manifest
 from workflow.commands.watch.logs import Log, read_log
 from workflow.commands.watch.said import Said, said
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import ATTACK, CERTIFY, INDEX, LIPSCHITZ, NEIGHBORS, PRETRAIN, STAGES, TRAIN
+from workflow.planning.stages import INDEX, LONG, NEIGHBORS, STAGES
 
 STATES = ("done", "running", "silent", "stopped", "failed", "missing")
 # A lease is renewed every 10 s, and NFS may show a date a minute late: as stages/core/job/lease.py has it.
 SILENT = 120.0
-LONG = (PRETRAIN, TRAIN, ATTACK, CERTIFY, LIPSCHITZ)  # what `make estimate` counts; the others take seconds to minutes
 SEED = re.compile(r"/seed\d+")
 
 
@@ -110,7 +109,7 @@ class Observer:
 
     def _seen(self, stage: str, job: Job, now: float) -> Seen:
         try:
-            made = (self.root / job.file(next(iter(job.stage.files)))).stat()
+            made = (self.root / job.first).stat()
         except OSError:
             log = self._log(job)
         else:
