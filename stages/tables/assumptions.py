@@ -26,7 +26,8 @@ OWN = "this experiment's own"
 READING = (
     "Each line says what the paper (arXiv 2303.16861) leaves open, **what this experiment uses**, and where that comes "
     "from. The list is generated from the experiment's settings; the manifests of its runs hold them in full. Where "
-    "another way is named, a table of `workflow/experiments/sensitivity.yaml` runs it."
+    "another way is named, a table of `workflow/experiments/sensitivity.yaml` runs it. What the rows of a table vary "
+    "is not listed: a line gives the method's setting without it."
 )
 
 

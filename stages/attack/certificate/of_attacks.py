@@ -25,7 +25,7 @@ def order(evidence: Evidence) -> Check:
         for weaker, stronger in pairs
         if more_often(evidence.only(weaker, stronger), evidence.only(stronger, weaker)) < SIGNIFICANT
     ]
-    counts = " ≥ ".join(f"{label} {evidence.left(name)}" for name, label in names.items())
+    counts = ", ".join(f"{label} {evidence.left(name)}" for name, label in names.items())
     return Check(
         "order of the attacks",
         "fail" if wrong else "pass",

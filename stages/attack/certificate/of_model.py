@@ -139,7 +139,7 @@ def ball(evidence: Evidence) -> Check:
         "ball and box",
         "pass",
         f"largest perturbation {size:.8f} of {evidence.epsilon:.8f}, pixels in [0, 1], {count} images measured",
-        "measured in float64; a breach ends the job",
+        "measured in float64; more than rounding beyond the ball ends the job",
         "",
         CARLINI,
     )

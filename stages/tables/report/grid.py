@@ -121,7 +121,7 @@ def _grid(
     blocks = []
     for rows in plan.blocks():
         pairs = [[next(starred) for _ in plan.columns] for _ in rows]
-        shown = [[_shown(plan, pair, row, runs, files, broken, next(anchors)) for pair in row] for row in pairs]
+        shown = [[_shown(pair, row, runs, files, broken, next(anchors)) for pair in row] for row in pairs]
         blocks.append((_by_attack if plan.layout == "attacks" else _by_method)(rows, plan.columns, shown))
     sheet = lay_out(plan, cells, remarks(plan, cells, files.root))
     return Grid(plan, tuple(blocks), tuple(note for _, note in sheet.notes if note != PARTIAL))
@@ -132,13 +132,18 @@ def _by_method(rows: Sequence[Row], columns: Sequence[Column], shown: list[list[
         (column.label, _images(cells)) for column, cells in zip(columns, zip(*shown, strict=True), strict=True)
     )
     lines = (Line(row.label, "", tuple(cells)) for row, cells in zip(rows, shown, strict=True))
-    return Block(rows[0].title(), rows[0].paper_note, "Method", heads, tuple(lines))
+    return Block(rows[0].title(), _paper_note(shown), "Method", heads, tuple(lines))
 
 
 def _by_attack(rows: Sequence[Row], columns: Sequence[Column], shown: list[list[Shown]]) -> Block:
     across = zip(columns, zip(*shown, strict=True), strict=True)
     lines = (Line(column.label, _images(cells), cells) for column, cells in across)
-    return Block(rows[0].title(), rows[0].paper_note, "Attack", tuple((row.label, "") for row in rows), tuple(lines))
+    return Block(rows[0].title(), _paper_note(shown), "Attack", tuple((row.label, "") for row in rows), tuple(lines))
+
+
+def _paper_note(shown: Sequence[Sequence[Shown]]) -> str:
+    """What is to be known of the paper's numbers beside ours, where there are any."""
+    return next((one.cell.row.paper_note for row in shown for one in row if one.cell.paper is not None), "")
 
 
 def _images(shown: Sequence[Shown]) -> str:
@@ -147,7 +152,6 @@ def _images(shown: Sequence[Shown]) -> str:
 
 
 def _shown(
-    plan: Plan,
     pair: tuple[Cell, str],
     row: list[tuple[Cell, str]],
     runs: Runs,
@@ -164,7 +168,7 @@ def _shown(
         within,
         _side(cell, within),
         _worst(cell, [other for other, _ in row]),
-        tuple(_of_seed(run, cell.column, found, cell.row.dataset, files, broken) for run, found in _found(cell)),
+        tuple(_of_seed(run, cell.column, found, files, broken) for run, found in _found(cell)),
         runs[cell.row.dataset, cell.row.runs[0].name],
     )
 
@@ -196,7 +200,7 @@ def _found(cell: Cell) -> Iterator[tuple[Run, Verdicts]]:
     return ((run, by_seed[run.seed]) for run in cell.row.runs if run.seed in by_seed)
 
 
-def _of_seed(run: Run, column: Column, found: Verdicts, dataset: str, files: Files, broken: "BrokenBy") -> OfSeed:
+def _of_seed(run: Run, column: Column, found: Verdicts, files: Files, broken: "BrokenBy") -> OfSeed:
     outcome = run.outcomes[column.attack]
     manifest = str(PurePosixPath(outcome.path).with_suffix(".json"))
     attack = files.maker(manifest)

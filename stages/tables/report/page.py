@@ -100,7 +100,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, memory=memory, figure=figure)
+    environment.filters.update(duration=duration, memory=memory, figure=figure, loss=loss)
     return environment
 
 
@@ -118,6 +118,11 @@ def duration(seconds: float | None) -> str:
 def memory(amount: float | None) -> str:
     """Bytes in GB."""
     return "–" if amount is None else f"{amount / 1e9:.2f} GB"
+
+
+def loss(value: float) -> str:
+    """Three significant digits, for losses of any size, with a typographic minus."""
+    return f"{value:.3g}".replace("-", "−")
 
 
 def figure(value: float | None, digits: int = 2) -> str:
