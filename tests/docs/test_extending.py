@@ -1,6 +1,7 @@
 """An objective, an attack, an augmentation and a source are run as docs/extending.md adds them."""
 
 import csv
+import re
 
 import pytest
 import yaml
@@ -33,6 +34,10 @@ def test_a_file_and_a_stanza_are_enough_and_leave_finished_runs_valid(project: P
     done = project.snakemake(overlay=yaml.safe_dump({**overlay, "tables": {**tables, "table1": None, "table2": None}}))
     assert done.returncode == 0, done.stdout
     assert not [line for line in done.stdout.splitlines() if "rule pretrain" in line]
+    trained = re.findall(
+        r"rule train:.*?wildcards: run=(\w+)/([\w-]+?)-\w+/seed0$", done.stdout, re.DOTALL | re.MULTILINE
+    )
+    assert sorted(trained) == [("arrays", "vanilla"), ("digits", "alp"), ("digits", "cutout")]
     for name, table in tables.items():
         with project.only(f"tables/tiny/overlay-*/{name}.csv").open(newline="") as stream:
             cells = list(csv.DictReader(stream))

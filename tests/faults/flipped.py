@@ -48,6 +48,8 @@ READERS: Mapping[str, Reader] = {
 
 def trials(world: World, size: Size) -> Iterator[Trial]:
     """Faults of every file of every kind of job, and of a saved state; AT_ONCE of them in a child."""
+    named = {f"{kind} {name}" for kind, commands in world.commands.items() for name in commands[0].job.stage.files}
+    assert named >= READERS.keys(), "a reader of no kind of job"
     for kind, commands in world.commands.items():
         for name in commands[0].job.stage.files:
             if (world.project.root / commands[0].job.file(name)).is_file():

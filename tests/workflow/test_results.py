@@ -51,13 +51,16 @@ def test_a_manifests_settings_are_the_planned_ones(finished: Project) -> None:
 
 def test_every_input_hash_is_the_output_hash_of_the_stage_before(finished: Project) -> None:
     written: dict[str, str] = {}
+    checked = 0
     for planned, record in manifests(finished).items():
         for entry in record["inputs"].values():
             if entry["path"].startswith("results/"):
                 assert entry["sha256"] == written[entry["path"]], planned.name
+                checked += 1
         for entry in record["outputs"].values():
             written[entry["path"]] = entry["sha256"] = sha256_file(finished.root / entry["path"])
         written[planned.manifest] = sha256_file(finished.root / planned.manifest)
+    assert checked > 20
 
 
 def test_every_recorded_output_hash_is_the_files(finished: Project) -> None:

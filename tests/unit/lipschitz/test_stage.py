@@ -60,6 +60,8 @@ def test_a_row_stands_for_each_chosen_image_and_the_manifest_sums_them_up(folder
         assert broken == (distance is not None)
     facts = json.loads((folder / "manifest.json").read_text())["facts"]
     assert facts == json.loads(json.dumps(summary(table)))
+    for name, column in (("lipschitz", "lipschitz"), ("radius", "radius")):
+        assert facts[name][0] == pytest.approx(sum(table[column].to_pylist()) / 9)
 
 
 def test_more_images_than_there_are_is_all_and_a_second_run_gives_the_same_bytes(folder: Path) -> None:

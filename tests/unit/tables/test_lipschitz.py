@@ -52,6 +52,9 @@ def test_a_line_holds_the_means_the_kept_epochs_loss_and_the_robust_accuracy(tmp
     ]  # fmt: skip
     assert [line[name] for name in ("broken", "lsp_loss", "attack", "robust_accuracy")] == ["25", "0.25", "PGD", "40"]
     assert float(line["lipschitz_low"]) < 4 < float(line["lipschitz_high"])
+    radius = sum(0.4 / one for one in (1, 2, 6, 7)) / 4
+    assert float(line["radius"]) == pytest.approx(radius, rel=1e-3)
+    assert float(line["radius_low"]) < radius < float(line["radius_high"])
     assert float(line["broken_low"]) < 25 < float(line["broken_high"])
     assert found["checkpoints"][0]["robust_accuracy"] == 40
     assert missing == []

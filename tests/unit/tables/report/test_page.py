@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from stages.core.pictures import read_pictures
-from stages.tables.cells import score
 from stages.tables.paper import read_paper
 from stages.tables.report.__main__ import main
+from stages.tables.report.files import Files
+from stages.tables.report.grid import grids
 from stages.tables.report.page import document, duration, figure, memory
+from stages.tables.report.runs import trained
 from stages.tables.report.told import Report
 from tests.reporting import EVERYTHING, HOSTILE, make_up, planned
 
@@ -27,11 +29,14 @@ class Page(HTMLParser):
         self.addresses: list[str] = []
         self.tags: list[str] = []
         self.words: list[str] = []
+        self.buttons: dict[str, str] = {}
+        self._button = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags.append(tag)
+        self._button = (given.get("popovertarget") or "") if tag == "button" else ""
         for name, found in (("id", self.ids), ("popovertarget", self.targets)):
             if value := given.get(name):
                 found.append(value)
@@ -41,6 +46,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self._button:
+            self.buttons[self._button] = self.buttons.get(self._button, "") + data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._button = ""
 
     @property
     def text(self) -> str:
@@ -76,13 +86,18 @@ def test_it_asks_for_nothing_outside_of_its_folder(page: Page) -> None:
     assert elsewhere == []
 
 
-def test_every_figure_of_the_tables_stands_on_it(everything: tuple[Report, Path], page: Page) -> None:
+def test_every_figure_of_the_tables_stands_on_the_button_of_its_cell(
+    everything: tuple[Report, Path], page: Page
+) -> None:
     report, root = everything
-    cells = [cell for plan in report.plans if plan.kind == "table" for cell in score(plan, root, read_paper())]
-    assert len(page.targets) >= len(cells)
-    for cell in cells:
-        for value in (cell.accuracy, cell.paper):
-            assert value is None or f"{value:.2f}" in page.text
+    files = Files(report, root)
+    tables = grids(report.plans, read_paper(), trained(report.plans, files), files)
+    shown = [one for grid in tables for block in grid.blocks for line in block.lines for one in line.cells]
+    assert len(shown) > 50
+    for one in shown:
+        accuracy = one.cell.accuracy
+        assert page.buttons[one.anchor] == ("–" if accuracy is None else f"{accuracy:.2f}{one.star}")
+        assert one.cell.paper is None or f"{one.cell.paper:.2f}" in page.text
 
 
 @pytest.mark.parametrize("name", HOSTILE)
