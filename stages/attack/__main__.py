@@ -6,9 +6,9 @@ import pyarrow as pa
 from torch import device as torch_device
 
 from stages.attack.curve import evaluate_above
-from stages.attack.evaluate import Trial, require_labels
+from stages.attack.evaluate import Trial
 from stages.attack.state import AttackState, Finished
-from stages.core.artifacts import read_images
+from stages.core.artifacts import read_images, require_labels
 from stages.core.config.attacks import AttackSettings
 from stages.core.config.plugins import module_name
 from stages.core.device import prepare

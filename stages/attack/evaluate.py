@@ -21,7 +21,6 @@ from stages.attack.state import Finished
 from stages.core.artifacts import ImageSet
 from stages.core.config.attacks import Attack
 from stages.core.config.plugins import declares, module_name
-from stages.core.errors import ArtifactError
 from stages.core.files import digest
 from stages.core.images.perturb import evaluating, without_parameter_gradients
 from stages.core.images.pixels import to_unit
@@ -156,17 +155,6 @@ def _all_at_once(trial: Trial, chosen: Tensor, finished: Finished, between_batch
 def attack_function(kind: str) -> AttackFunction:
     """The function of an attack's kind; its hyphens are underscores in file and function."""
     return getattr(import_module(module_name("attacks", kind)), kind.replace("-", "_"))
-
-
-def require_labels(test: ImageSet, classes: int, source: str) -> None:
-    """Raise ArtifactError unless every image is labelled with one of the model's classes. source: the file's name."""
-    if len(test.classes) != classes:
-        raise ArtifactError(
-            f"{source}: the images have {len(test.classes)} classes and the model {classes}; "
-            "attack a checkpoint of the same data set"
-        )
-    if int(test.labels.min()) < 0:
-        raise ArtifactError(f"{source}: the images carry no labels; attack a labelled test set")
 
 
 def stream_seed(seed: int, name: str, place: int) -> int:

@@ -78,6 +78,17 @@ def read_images(path: Path) -> ImageSet:
     return images
 
 
+def require_labels(test: ImageSet, classes: int, source: str) -> None:
+    """ArtifactError unless every image is labelled with one of a model's classes. source: the file's name."""
+    if len(test.classes) != classes:
+        raise ArtifactError(
+            f"{source}: the images have {len(test.classes)} classes and the model {classes}; use a checkpoint of the"
+            " same data set"
+        )
+    if int(test.labels.min()) < 0:
+        raise ArtifactError(f"{source}: the images carry no labels; use a labelled test set")
+
+
 def check_images(images: ImageSet, name: str) -> None:
     """Raise unless images are uint8 (N, 3, H, W), and labels (N,) int64 name a class or are all -1."""
     shape, labels = tuple(images.images.shape), images.labels

@@ -8,10 +8,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from stages.core.artifacts import ImageSet, read_images
+from stages.core.artifacts import read_images, require_labels
 from stages.core.config.lipschitz import LipschitzSettings
 from stages.core.device import prepare
-from stages.core.errors import ArtifactError
 from stages.core.files import digest
 from stages.core.images.pixels import to_unit
 from stages.core.images.subset import measured_images, say_if_fewer
@@ -60,7 +59,7 @@ def run(job: Job, settings: LipschitzSettings, device: torch.device, saved: Path
     with recorded(job) as facts:
         test = read_images(job.inputs["test"])
         model, architecture = load_classifier(job.inputs["checkpoint"], device)
-        _require_labels(test, architecture["classes"], job.inputs["test"])
+        require_labels(test, architecture["classes"], str(job.inputs["test"]))
         say_if_fewer("lipschitz", settings.images, len(test.labels))
         rows = measured_images(test.labels, settings.images, "stratified")
         finished: dict[int, Columns] = {}
@@ -85,17 +84,6 @@ def run(job: Job, settings: LipschitzSettings, device: torch.device, saved: Path
         write_lipschitz(job.outputs["outcomes"], table)
         facts.update(summary(table))
         log_line(_said(facts))
-
-
-def _require_labels(test: ImageSet, classes: int, path: Path) -> None:
-    """ArtifactError unless every image is labelled with one of the model's classes."""
-    if len(test.classes) != classes:
-        raise ArtifactError(
-            f"{path}: the images have {len(test.classes)} classes and the model {classes}; measure a checkpoint of the"
-            " same data set"
-        )
-    if int(test.labels.min()) < 0:
-        raise ArtifactError(f"{path}: the images carry no labels; measure on a labelled test set")
 
 
 def _batch(model: nn.Module, pixels: Tensor, settings: LipschitzSettings, place: int, device: torch.device) -> Columns:

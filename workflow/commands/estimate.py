@@ -2,7 +2,8 @@
 
 How often each job runs its images through a network is counted (`stages.train.passes`, `stages.attack.passes`), what
 such a pass costs here is measured (`stages.train.cell`, seconds for each network). Beside the jobs that are done stands
-what they took. Data, neighbors, structure vectors, pictures and tables, seconds to minutes each, are not in it.
+what they took. Data, embedding, neighbors, structure vectors, reading weights, pictures and tables, seconds to minutes
+each, are not in it.
 """
 
 import json
@@ -159,7 +160,7 @@ class Estimator:
             alike = self._of_attack.get(canonical_json(raw))
             passes = [times(alike or one, images) for one in (FALLER, SURVIVOR)]
             if any(declares("attacks", attack.kind, what) for what in ("FOLDED", "ALL_AT_ONCE")):
-                passes = [Counter({**one, "search": 0, "folded": one["search"]}) for one in passes]
+                passes = [by_folded(one) for one in passes]
             least, most = least + passes[0], most + passes[1]
             batch = max(batch, min(attack.batch_size, images))
         return self._cell(self._architecture(attacked), have, "exact", job), least, most, batch
@@ -170,7 +171,7 @@ class Estimator:
         images = min(CertificateSettings.model_validate_json(job.settings).images, have.test)
         others = sum(name.startswith(OTHER) for name in job.inputs)
         passes = [self._certified(images, others, one) for one in (FALLER, SURVIVOR)]
-        least, most = (Passes({**one, "search": 0, "folded": one["search"]}) for one in passes)
+        least, most = map(by_folded, passes)
         return self._cell(self._architecture(attacked), have, "exact", job), least, most, images
 
     def _certified(self, images: int, others: int, autoattack: Passes) -> Passes:
@@ -231,6 +232,11 @@ class Estimator:
                 f" `{self.plan.experiment.command} --until data` first"
             )
         return Sizes(have.train, have.test, have.side, have.unlabelled or 0)
+
+
+def by_folded(passes: Passes) -> Passes:
+    """The same passes where a search goes by way of the folded copy."""
+    return Passes({**passes, "search": 0, "folded": passes["search"]})
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -55,14 +55,15 @@ def _check_name(name: str) -> None:
 def _check(where: str, claim: Claim, tables: Sequence[TablePlan]) -> None:
     """ConfigError for a table, data set, row or column that is not there, or a name that fits several."""
     kind = "losses" if isinstance(claim, Loss) else "table"
-    blocks = _blocks(f"{where}.table", claim.table, [table for table in tables if table.kind == kind])
+    tables = [table for table in tables if table.kind == kind]
+    blocks = _blocks(f"{where}.table", claim.table, tables)
     _check_words(f"{where}.datasets", claim.datasets, [[(rows[0].dataset,)] for _, rows in blocks])
     if claim.datasets:
         meant = [(name,) for name in claim.datasets]
         blocks = [(table, rows) for table, rows in blocks if place_of(rows[0].dataset, meant) is not None]
     others = blocks
     if isinstance(claim, Higher) and claim.than_table is not None:
-        others = _blocks(f"{where}.than_table", claim.than_table, [table for table in tables if table.kind == kind])
+        others = _blocks(f"{where}.than_table", claim.than_table, tables)
     for key in ("better", "rows", "rises", "falls", "than"):
         words = getattr(claim, key, ())
         if not isinstance(words, bool):  # `falls` of an order

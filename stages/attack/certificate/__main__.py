@@ -7,9 +7,8 @@ import torch
 from stages.attack.certificate.battery import Battery
 from stages.attack.certificate.certify import NothingRightError, checks, gather
 from stages.attack.certificate.report import nothing_right, record, text
-from stages.attack.evaluate import require_labels
 from stages.attack.state import AttackState
-from stages.core.artifacts import read_images
+from stages.core.artifacts import read_images, require_labels
 from stages.core.config.certificate import ATTACKS, CertificateSettings
 from stages.core.config.plugins import module_name
 from stages.core.device import prepare

@@ -16,6 +16,7 @@ from pydantic import Field, StrictBool, StrictStr, TypeAdapter, ValidationError
 from stages.core.config import quantities
 
 QUANTITIES = ("NumberOrInfinity", "Number", "Positive", "NonNegative", "Fraction01", "BelowOne")
+MOST_SHOWN = 80
 COUNTS = ("Whole", "Count", "CountOrZero", "Seed")
 TYPES: dict[str, Any] = {
     "float": quantities.Number,
@@ -48,13 +49,13 @@ class Setting:
             raise PluginError(f"{key}: {rule} (given: {shortened(value)})") from None
 
 
-def shortened(value: Any, most: int = 80) -> str:
+def shortened(value: Any) -> str:
     """A value as Python writes it, on one line, its end left out where it is long."""
     try:
         text = " ".join(repr(value).split())
     except (ValueError, RecursionError):  # a whole number of thousands of digits, a list within itself
         return f"a {type(value).__name__} too long to print"
-    return text if len(text) <= most else f"{text[:most]}…"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def parsed(path: Path, shown: str) -> ast.Module:

@@ -19,6 +19,8 @@ from stages.core.images.pixels import over_pixels
 CROP_ATTEMPTS = 10
 FLIP_PROBABILITY = 0.5
 LUMA = (0.2989, 0.587, 0.114)
+RATIO = (3 / 4, 4 / 3)  # of a crop's width to its height
+SIGMA = (0.1, 2.0)  # of a blur, in pixels
 
 
 def crop_flip(images: Tensor, generator: Generator, *, padding: int, flip: bool) -> Tensor:
@@ -42,18 +44,9 @@ def horizontal_flip(images: Tensor, generator: Generator, *, probability: float 
     return torch.where(over_pixels(mirrored), images.flip(3), images)
 
 
-def random_resized_crop(
-    images: Tensor,
-    generator: Generator,
-    *,
-    scale: tuple[float, float],
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
-) -> Tensor:
-    """A random box of each image, resized bilinearly to the image's size.
-
-    scale: bounds of the box's share of the area; ratio: of width / height, log-uniform.
-    """
-    boxes = crop_boxes(len(images), images.shape[2], images.shape[3], generator, scale=scale, ratio=ratio)
+def random_resized_crop(images: Tensor, generator: Generator, *, scale: tuple[float, float]) -> Tensor:
+    """A random box of each image, resized bilinearly to the image's size. scale: bounds of its share of the area."""
+    boxes = crop_boxes(len(images), images.shape[2], images.shape[3], generator, scale=scale)
     top, left, height, width = boxes.to(images, non_blocking=True).unbind(1)
     rows = _sampled(top, height, images.shape[2])
     columns = _sampled(left, width, images.shape[3])
@@ -68,25 +61,25 @@ def crop_boxes(
     generator: Generator,
     *,
     scale: tuple[float, float],
-    ratio: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Tensor:
     """Boxes (count, 4) int64 as top, left, height, width, of torchvision's RandomResizedCrop.
 
-    Of ten tries the first box that fits is taken; where none does, the largest central box of a legal ratio.
+    The ratio of width to height is log-uniform in RATIO. Of ten tries the first box that fits is taken; where none
+    does, the largest central box of a legal ratio.
     """
     share, shape, down, right = torch.rand(
         (4, count, CROP_ATTEMPTS), generator=generator, device=generator.device, dtype=torch.float64
     )
     area = height * width * (scale[0] + share * (scale[1] - scale[0]))
-    log_low, log_high = math.log(ratio[0]), math.log(ratio[1])
+    log_low, log_high = map(math.log, RATIO)
     aspect = (log_low + shape * (log_high - log_low)).exp()
     widths, heights = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
     tops, lefts = (down * (height - heights + 1)).floor(), (right * (width - widths + 1)).floor()
     tries = torch.stack([tops, lefts, heights, widths], dim=2).long()
     first = tries[torch.arange(count, device=tries.device), fits.long().argmax(dim=1)]
-    central_width = min(width, round(height * ratio[1]))
-    central_height = min(height, round(width / ratio[0]))
+    central_width = min(width, round(height * RATIO[1]))
+    central_height = min(height, round(width / RATIO[0]))
     central = [(height - central_height) // 2, (width - central_width) // 2, central_height, central_width]
     return torch.where(fits.any(dim=1, keepdim=True), first, torch.tensor(central, device=tries.device))
 
@@ -95,8 +88,8 @@ def color_jitter(
     images: Tensor,
     generator: Generator,
     *,
-    strengths: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1),
-    probability: float = 0.8,
+    strengths: tuple[float, float, float, float],
+    probability: float,
 ) -> Tensor:
     """Brightness, contrast, saturation and hue changed by random factors in a random order, of each image by its own.
 
@@ -163,21 +156,15 @@ def grayscale(images: Tensor, generator: Generator, *, probability: float) -> Te
     return torch.where(over_pixels(gray), luminance(images), images)
 
 
-def gaussian_blur(
-    images: Tensor,
-    generator: Generator,
-    *,
-    probability: float,
-    sigma: tuple[float, float] = (0.1, 2.0),
-) -> Tensor:
-    """Each image blurred with the given probability, its sigma uniform between two bounds, in pixels."""
+def gaussian_blur(images: Tensor, generator: Generator, *, probability: float) -> Tensor:
+    """Each image blurred with the given probability, its sigma uniform in SIGMA."""
     chosen = _bernoulli(images, generator, probability).nonzero().squeeze(1)
     unit = torch.rand(len(images), generator=generator, device=generator.device)
-    sigmas = (sigma[0] + unit[chosen] * (sigma[1] - sigma[0])).to(images, non_blocking=True)
+    sigmas = (SIGMA[0] + unit[chosen] * (SIGMA[1] - SIGMA[0])).to(images, non_blocking=True)
     out = images.clone()
     if len(chosen) > 0:
         chosen = chosen.to(images.device, non_blocking=True)
-        out[chosen] = blur(out[chosen], sigmas, radius=math.ceil(3 * sigma[1]))
+        out[chosen] = blur(out[chosen], sigmas, radius=math.ceil(3 * SIGMA[1]))
     return out
 
 

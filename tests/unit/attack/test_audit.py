@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from stages.attack import evaluate as evaluation
 from stages.attack.audit import audit, require_eval_mode, score
-from stages.attack.evaluate import Trial, evaluate, require_labels
+from stages.attack.evaluate import Trial, evaluate
 from stages.attack.library import as_library_sees
-from stages.core.artifacts import ImageSet
+from stages.core.artifacts import ImageSet, require_labels
 from stages.core.config.attacks import Attack, AttackSettings
 from stages.core.errors import ArtifactError, AuditError, ConfigError, DivergenceError
 from stages.core.images.subset import measured_images

@@ -14,10 +14,13 @@ from stages.core.images import augment
 from tests.unit.drawing import seeded
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
+STRENGTHS = (0.4, 0.4, 0.4, 0.1)
 ALL: dict[str, Augmentation] = {
     "crop_flip": lambda images, generator: augment.crop_flip(images, generator, padding=4, flip=True),
     "random_resized_crop": lambda images, generator: augment.random_resized_crop(images, generator, scale=(0.2, 1.0)),
-    "color_jitter": lambda images, generator: augment.color_jitter(images, generator),
+    "color_jitter": lambda images, generator: augment.color_jitter(
+        images, generator, strengths=STRENGTHS, probability=0.8
+    ),
     "grayscale": lambda images, generator: augment.grayscale(images, generator, probability=0.5),
     "gaussian_blur": lambda images, generator: augment.gaussian_blur(images, generator, probability=0.5),
     "horizontal_flip": lambda images, generator: augment.horizontal_flip(images, generator),
@@ -149,11 +152,11 @@ def test_color_adjustments_equal_torchvision_on_the_same_factors(
 
 def test_color_jitter_of_strength_zero_or_probability_zero_is_the_identity(images: Tensor) -> None:
     assert torch.equal(augment.color_jitter(images, seeded(), strengths=(0, 0, 0, 0), probability=1.0), images)
-    assert torch.equal(augment.color_jitter(images, seeded(), probability=0.0), images)
+    assert torch.equal(augment.color_jitter(images, seeded(), strengths=STRENGTHS, probability=0.0), images)
 
 
 def test_color_jitter_changes_the_asked_share_of_images(images: Tensor) -> None:
-    out = augment.color_jitter(images[:1].repeat(2000, 1, 1, 1), seeded(), probability=0.3)
+    out = augment.color_jitter(images[:1].repeat(2000, 1, 1, 1), seeded(), strengths=STRENGTHS, probability=0.3)
     changed = (out != images[0]).flatten(1).any(dim=1)
     assert changed.double().mean().item() == pytest.approx(0.3, abs=0.05)
 
