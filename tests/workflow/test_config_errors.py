@@ -53,6 +53,10 @@ FAULTS = {
         "tables: {table1-document: {datasets: [digits], methods: [lsp], attacks: [clean]}}",
         "tables.table1-document: a file of tables.table1 goes by this name; give one another",
     ),
+    "cells-of-an-exact-search": (
+        "datasets: {digits: {neighbors: {probes: 4}}}",
+        "datasets.digits.neighbors.probes: 4 is nothing to an exact search; set `index: ivf`, or leave it out",
+    ),
     "title-twice": (
         "datasets: {more: {data: {source: digits, title: Digits}, features: {source: pixels}}}\n"
         "tables: {table1: {datasets: [digits, more], methods: [vanilla]}}",

@@ -12,9 +12,9 @@ from stages.attack.certificate.certify import checks, gather
 from stages.attack.certificate.verdict import Check, worst
 from tests.unit.attack.certified import EPSILON, HONEST, HONEST_LATER, MASKED, MASKED_LATER, After, digits, vanilla
 
-IMAGES = 60
+IMAGES = 100
 WARNED = {"logits x 0.0001"}  # whose other accuracies are as they should be
-MORE_IMAGES = {"logits x 0.0001": 150}
+MORE_IMAGES = {"logits x 0.0001": 200}
 
 
 @pytest.fixture(autouse=True)

@@ -161,10 +161,10 @@ def test_the_report_gives_the_distances_own_figures() -> None:
     assert (report["label_purity"], report["purity_neighbors"]) == (1.0, 5)
 
 
-@pytest.mark.parametrize("kind", ["exact", "ivf"])
-def test_an_index_comes_back_as_it_was_written(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("settings", [{}, {"index": "ivf", "lists": 20}], ids=["exact", "ivf"])
+def test_an_index_comes_back_as_it_was_written(tmp_path: Path, settings: dict[str, object]) -> None:
     embeddings, path = clusters(), tmp_path / "index.faiss"
-    built = build_index(embeddings, NeighborSearch.model_validate({"index": kind, "lists": 20}), CPU)
+    built = build_index(embeddings, NeighborSearch.model_validate(settings), CPU)
     write_index(path, built)
     read = read_index(path, embeddings)
     assert cells(read) == cells(built)
