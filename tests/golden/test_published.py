@@ -50,6 +50,9 @@ def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tm
     if listed := committed.pop("certificates", {}).get("certificates", []):
         assert {"certificates": listed} == relative(unpacked_json(plan.lists["certificates"].settings))
     assert bool(listed) == ("certificates" in plan.lists)
+    if measured := committed.pop("lipschitz", {}):
+        assert measured == relative(unpacked_json(plan.lists["lipschitz"].settings))
+    assert bool(measured) == ("lipschitz" in plan.lists)
     assert own_claims(experiment) == committed.pop("claims", {"claims": {}})
     gaps = PUBLISHED / folder / "gaps.json"
     absent = set(json.loads(gaps.read_text()) if gaps.is_file() else ())
