@@ -1,6 +1,8 @@
 """Published tables come out byte for byte the same from the published outcomes and today's plans alone."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +101,37 @@ def test_what_is_not_made_yet_is_published_as_a_gap_if_that_is_asked_for(project
     assert "(a) vanilla-" in (folder / "tables/table1.txt").read_text()
     checked = project.command("python", "-m", "workflow.commands.republish", "--check")
     assert checked.returncode == 0, checked.stdout
+
+
+def test_published_outcomes_are_brought_back_and_gone_on_with(project: Project) -> None:
+    """Without a checkpoint, an image or `.snakemake`: a table comes out the same, and a seed more is the only work."""
+    done = project.command("python", "-m", "workflow.commands.publish", *project.configfiles())
+    assert done.returncode == 0, done.stdout
+    results, published = project.root / "results", project.root / "published"
+    table = results / "tables/tiny/table2.csv"
+    before = table.read_bytes()
+    (results / "published/tiny").rename(published)
+    results.rename(project.root / "results-away")
+    (project.root / ".snakemake").rename(project.root / "snakemake-away")
+    for stage in ("data", "features", "neighbors", "structure", "train", "attack"):
+        shutil.copytree(published / stage, results / stage)
+
+    def ran() -> list[str]:
+        done = project.snakemake(str(table.relative_to(project.root)))
+        assert done.returncode == 0, done.stdout
+        return re.findall(r"^(?:local)?rule (?!all)(\w+):$", done.stdout, re.MULTILINE)
+
+    assert ran() == ["table"]
+    assert table.read_bytes() == before
+
+    outcomes = {path: path.read_bytes() for path in (results / "attack").rglob("*.*")}
+    assert len(outcomes) == 6
+    config = project.root / "tiny.yaml"
+    config.write_text(config.read_text().replace("seeds: [0]", "seeds: [0, 1]"))
+    jobs = ran()
+    assert (jobs.count("train"), jobs.count("attack"), jobs[-1]) == (1, 1, "table")
+    assert {path: path.read_bytes() for path in outcomes} == outcomes
+    assert table.read_text() != before.decode()
 
 
 def test_what_is_published_is_the_plans_own_whatever_lies_in_results(project: Project) -> None:
