@@ -46,6 +46,18 @@ def test_all_are_asked_for_at_once_and_a_variant_is_no_other(plan_of: Callable[.
     assert {job.settings for job in plan.certify.values()} == {'{"epsilon":0.01568627450980392,"images":7,"seed":0}'}
 
 
+def test_a_checkpoint_is_listed_by_its_method_where_its_row_says_only_what_varies(
+    plan_of: Callable[..., Plan],
+) -> None:
+    rows = "rows: [{label: '0', method: vanilla}, {label: '1', method: lsp}]"
+    labelled = f"tables: {{table1: {{datasets: [digits], methods: [], {rows}}}}}"
+    plan = plan_of("certify: all\nlipschitz: {methods: all}", labelled)
+    assert [row.label for row in plan.tables["table1"].plan.rows] == ["0", "1"]
+    for name, entries in (("certificates", "certificates"), ("lipschitz", "checkpoints")):
+        listed = [one["row"] for one in unpacked_json(plan.lists[name].settings)[entries]]
+        assert list(dict.fromkeys(listed)) == ["Vanilla", "LSP", "TRADES"]
+
+
 def test_a_table_that_varies_over_the_preset_or_is_in_another_order_changes_nothing(
     plan_of: Callable[..., Plan],
 ) -> None:
@@ -56,7 +68,7 @@ def test_a_table_that_varies_over_the_preset_or_is_in_another_order_changes_noth
     )
     assert before.certify.items() <= varied.certify.items()
     rows = [one["row"] for one in unpacked_json(varied.lists["certificates"].settings)["certificates"]]
-    assert sorted(rows) == ["LSP", "Vanilla", "m = 2"]
+    assert sorted(rows) == ["LSP", "LSP: m = 2", "Vanilla"]
     turned = plan_of(asked, "tables: {table1: {methods: [trades, lsp, vanilla]}}")
     assert turned.certify == before.certify
 

@@ -81,7 +81,7 @@ def certificates(plan: Plan, rows: Iterable[tuple[Row, list[ClassifierJob]]], ce
     listed = [
         {
             "dataset": row.title(),
-            "row": row.label,
+            "row": row.own_name,
             "method": row.method,
             "seed": job.seed,
             "path": certified[job.key].file("certificate"),

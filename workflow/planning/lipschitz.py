@@ -59,7 +59,7 @@ def _listed(
     run: dict[str, Any] = {"seed": job.seed, "name": job.name}
     told = {
         "dataset": row.title(),
-        "row": f"{row.method.upper()}: {row.label}" if row.variant else row.label,
+        "row": row.own_name,
         "path": made.file("outcomes"),
         "run": run,
     }

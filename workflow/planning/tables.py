@@ -191,17 +191,18 @@ def _rows(planner: Planner, name: str, table: Table) -> list[PlannedRow]:
             if outside is not None:
                 if outside.dataset == dataset:
                     title = outside.title or choice.method
-                    rows.append(PlannedRow(_row(experiment, dataset, choice, title), [planner.weights(choice.method)]))
+                    row = _row(experiment, dataset, choice, title, title)
+                    rows.append(PlannedRow(row, [planner.weights(choice.method)]))
                 continue
             trained = [planner.train(dataset, choice.method, choice.changes, seed) for seed in seeds]
             title = planner.training(dataset, choice.method, choice.changes).title
             label = _row_label(title, choice, in_front=several and bool(table.methods))
-            rows.append(PlannedRow(_row(experiment, dataset, choice, label), trained))
+            rows.append(PlannedRow(_row(experiment, dataset, choice, label, title), trained))
     _check_distinct(name, rows)
     return rows
 
 
-def _row(experiment: Experiment, dataset: str, choice: Choice, label: str) -> Row:
+def _row(experiment: Experiment, dataset: str, choice: Choice, label: str, title: str) -> Row:
     """A row, still without runs."""
     section = experiment.datasets[dataset]
     return Row(
@@ -212,6 +213,7 @@ def _row(experiment: Experiment, dataset: str, choice: Choice, label: str) -> Ro
         paper_row=", ".join(choice.values) or choice.method,
         label=label,
         method=choice.method,
+        method_title=title,
         variant=choice.changes,
         runs=(),
     )

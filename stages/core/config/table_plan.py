@@ -81,6 +81,7 @@ class Row(Section):
     paper_row: str = Field("", description="what the paper calls the row: the method, or the varied value")
     label: str
     method: str
+    method_title: str = Field("", description="what the method is called; a label may say only what varies")
     variant: dict[str, Any] = Field(default_factory=dict, description="settings that differ from the method's preset")
     runs: tuple[Run, ...]
 
@@ -88,6 +89,12 @@ class Row(Section):
     def names(self) -> tuple[str, ...]:
         """What a claim may call it."""
         return self.paper_row, self.label, self.method
+
+    @property
+    def own_name(self) -> str:
+        """What it is called outside its table, where a label that says only what varies does not tell."""
+        title = self.method_title or self.label
+        return f"{title}: {self.label}" if self.variant else title
 
     def title(self) -> str:
         """The data set's name for people."""

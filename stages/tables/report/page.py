@@ -69,12 +69,12 @@ def environments(report: Report, files: Files) -> list[tuple[str, int]]:
 
 
 def _titles(report: Report) -> dict[str, str]:
-    """What the tables call data sets and methods, by their keys; of a method, its first row without a variant."""
+    """What data sets and methods are called, by their keys; of a method, as in its first row without a variant."""
     rows = [row for plan in report.plans for row in plan.rows]
     titles = {row.dataset: row.title() for row in rows}
     for row in rows:
         if not row.variant:
-            titles.setdefault(row.method, row.label)
+            titles.setdefault(row.method, row.own_name)
     return titles
 
 

@@ -98,7 +98,7 @@ def trained(plans: Iterable[Plan], files: Files) -> dict[Key, Trained]:
 def _label(row: Row) -> str:
     """Of a variant, the method too: its row says only what differs."""
     if not row.variant:
-        return row.label
+        return row.own_name
     changed = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in row.variant.items())
     return f"{row.method.upper()}, {changed}"
 
