@@ -71,13 +71,18 @@ def test_a_command_names_what_there_is(
             for target in targets:
                 assert "=" in target or target in made, f"the Makefile has no target {target}"
         case ["snakemake", *_]:
-            assert {word.partition("=")[0] for word in words if word.startswith("-")} <= snakemake_options()
+            flags = {word.partition("=")[0] for word in words if word.startswith("-")}
+            assert flags - {"--"} <= snakemake_options()
         case ["python", "-m", module, *rest]:
             said = usage(module, tuple(subcommand(rest)))
             own = rest[: rest.index("--")] if "--" in rest else rest
             assert {flag.partition("=")[0] for flag in own if flag.startswith("--")} <= {*FLAG.findall(said)}, said
         case ["python", script]:
             assert any(other.text.startswith(f"# {script}:") for other in blocks("python") if other.page == block.page)
+        case ["cp", "-rn", source, target]:
+            within = re.fullmatch(r"([^{]*)\{([^}]*)\}", source)
+            assert within
+            assert all((ROOT / within[1] / name).is_dir() for name in [*within[2].split(","), ROOT / target])
         case _:
             assert words[0] in PLAIN, f"{words[0]} is no command that a page may name untested"
     for names in config_files(words):

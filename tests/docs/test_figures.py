@@ -1,7 +1,8 @@
 """What pages quote is what the published files that they name hold: cells of tables, intervals of sentences.
 
-A table is a quotation where the paragraph below it links to tables/….csv: its first column holds rows of that file, the
-head of each other column a column of it up to a comma. A section's intervals are those of the files that it links to.
+A table is a quotation where the paragraph below it links to tables/….csv: its first column holds rows of that file,
+with the data set in parentheses where the file has several, the head of each other column a column of it up to a comma.
+A section's intervals are those of the files that it links to.
 """
 
 import csv
@@ -75,26 +76,39 @@ def says(quoted: str, figure: str) -> bool:
     return bool(figure) and abs(float(quoted.replace("−", "-")) - float(figure)) <= 0.5 * 10**-digits + 1e-9
 
 
+def figures_of(line: dict[str, str]) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
+    """By column a line's figures, each with its deviation and interval: of a table, or of a list of checkpoints."""
+    if "column" in line:
+        yield line["column"], (line["accuracy"], line["sd"], line["wilson_low"], line["wilson_high"])
+        return
+    for name, figure in line.items():
+        yield name, (figure, "", line.get(f"{name}_low", ""), line.get(f"{name}_high", ""))
+
+
 @pytest.mark.parametrize("quoted", quoted_tables(), ids=lambda quoted: quoted.place)
 def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
-    figures = {(line["row"], line["column"]): line for path in quoted.files for line in lines_of(path)}
+    lines = [line for path in quoted.files for line in lines_of(path)]
+    several = len({line["dataset"] for line in lines}) > 1
+    figures = {
+        (f"{line['row']} ({line['dataset']})" if several else line["row"], column): told
+        for line in lines
+        for column, told in figures_of(line)
+    }
     for place, cell in quoted.cells.items():
         match = CELL.fullmatch(cell)
         assert match, f"{quoted.place}, {place}: {cell!r} is no figure"
-        line = figures[place]
-        told = zip(match.groups(), ("accuracy", "sd", "wilson_low", "wilson_high"), strict=True)
-        for number, key in told:
-            assert number is None or says(number, line[key]), f"{quoted.place}, {place}: {number} for {key} {line[key]}"
+        for number, figure in zip(match.groups(), figures[place], strict=True):
+            assert number is None or says(number, figure), f"{quoted.place}, {place}: {number} for {figure}"
 
 
 @pytest.mark.parametrize(("heading", "text", "files"), [pytest.param(*part, id=part[0]) for part in sections()])
 def test_a_quoted_interval_is_one_of_its_files(heading: str, text: str, files: tuple[Path, ...]) -> None:
     figures = [
-        (line[low], line[high])
+        (line[low], line[f"{low.removesuffix('low')}high"])
         for path in files
         for line in lines_of(path)
-        for low, high in (("low", "high"), ("wilson_low", "wilson_high"))
-        if line.get(low)
+        for low in line
+        if low.endswith("low") and line[low]
     ]
     figures += [(str(-float(high)), str(-float(low))) for low, high in figures]
     for low, high in INTERVAL.findall(text):
