@@ -17,7 +17,7 @@ import pytest
 
 from tests.docs.blocks import PAGES
 
-LINK = re.compile(r"\]\((\S*results/published/\S+/tables/(?:\w+\.csv|lipschitz\.json))\)")
+LINK = re.compile(r"\]\((\S*results/published/\S+/tables/(?:[\w-]+\.csv|lipschitz\.json))\)")
 NUMBER = r"[−-]?\d+(?:\.\d+)?"
 CELL = re.compile(rf"({NUMBER})(?: ± ({NUMBER}))?(?: \[({NUMBER}), ({NUMBER})\])?")
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
