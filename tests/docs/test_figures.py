@@ -93,11 +93,13 @@ def figures_of(line: dict[str, str]) -> Iterator[tuple[str, tuple[str, str, str,
 def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
     lines = [line for path in quoted.files for line in lines_of(path)]
     several = len({line["dataset"] for line in lines}) > 1
-    figures = {
-        (f"{line['row']} ({line['dataset']})" if several else line["row"], column): told
+    told = [
+        ((f"{line['row']} ({line['dataset']})" if several else line["row"], column), figure)
         for line in lines
-        for column, told in figures_of(line)
-    }
+        for column, figure in figures_of(line)
+    ]
+    figures = dict(told)
+    assert len(figures) == len(told), f"{quoted.place}: a row stands twice in what it quotes, so none can be meant"
     for place, cell in quoted.cells.items():
         if cell == "–":
             assert not figures[place][0], f"{quoted.place}, {place}: the file has {figures[place][0]}"
