@@ -148,9 +148,9 @@ def lipschitz(root: Path, path: str, checkpoints: Sequence[tuple[str, str, int]]
         seen.add(dataset)
     pairs = [("lsp_loss", "lipschitz"), ("lipschitz", "robust_accuracy")]
     correlations = [
-        {"dataset": dataset, "x": x, "y": y, "n": 9, "rho": rho, "low": rho and -0.2, "high": rho and 1.0}
+        {"dataset": dataset, "x": x, "y": y, "n": 9, "rows": rows, "rho": rho, "low": rho and -0.2, "high": rho and 1.0}
         for dataset in sorted(seen)
-        for (x, y), rho in zip(pairs, (0.75, None), strict=True)
+        for (x, y), rho, rows in zip(pairs, (0.75, None), (9, 3), strict=True)
     ]
     write_json(root / path, {"checkpoints": lines, "correlations": correlations})
 

@@ -132,12 +132,14 @@ def kept_lsp_loss(run: Run, manifest: Path, root: Path) -> float | None:
 
 
 def correlations(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each data set and pair, over the checkpoints that have both."""
+    """Of each data set and pair, over the checkpoints that have both; an interval draws rows, with all their seeds."""
     found = []
     for dataset in dict.fromkeys(one["dataset"] for one in lines):
         for x, y in PAIRS:
-            both = [(one[x], one[y]) for one in lines if one["dataset"] == dataset and None not in (one[x], one[y])]
-            found.append({"dataset": dataset, "x": x, "y": y, "n": len(both), **_rounded(spearman(both))})
+            both = [one for one in lines if one["dataset"] == dataset and None not in (one[x], one[y])]
+            rows = [one["row"] for one in both]
+            told = _rounded(spearman([(one[x], one[y]) for one in both], rows))
+            found.append({"dataset": dataset, "x": x, "y": y, "n": len(both), "rows": len(set(rows)), **told})
     return found
 
 

@@ -1,8 +1,9 @@
 """What pages quote is what the published files that they name hold: cells of tables, intervals of sentences.
 
 A table is a quotation where the paragraph below it links to tables/….csv: its first column holds rows of that file,
-with the data set in parentheses where the file has several, the head of each other column a column of it up to a comma.
-A dash is a figure that the file does not have. A section's intervals are those of the files that it links to.
+with the data set in parentheses where the file has several, the head of each other column a column of it up to a comma
+and, where the file has a line a seed, its "seed N". Words in a cell are those of the file, a dash is a figure that it
+does not have, and a claim's row is its text. A section's intervals are those of the files that it links to.
 """
 
 import csv
@@ -17,7 +18,7 @@ import pytest
 
 from tests.docs.blocks import PAGES
 
-LINK = re.compile(r"\]\((\S*results/published/\S+/tables/(?:[\w-]+\.csv|lipschitz\.json))\)")
+LINK = re.compile(r"\]\((\S*results/published/\S+/tables/(?:[\w-]+\.csv|(?:lipschitz|claims)\.json))\)")
 NUMBER = r"[−-]?\d+(?:\.\d+)?"
 CELL = re.compile(rf"({NUMBER})(?: ± ({NUMBER}))?(?: \[({NUMBER}), ({NUMBER})\])?")
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
@@ -42,6 +43,12 @@ def linked(page: Path, text: str) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((page.parent / link).resolve() for link in LINK.findall(text)))
 
 
+def named(head: str) -> str:
+    """The column that a head names: its words up to a comma, and a seed's."""
+    name, *more = head.split(", ")
+    return ", ".join([name, *(words for words in more if words.startswith("seed "))])
+
+
 def quoted_tables() -> list[Quoted]:
     found = []
     for page in PAGES:
@@ -50,7 +57,7 @@ def quoted_tables() -> list[Quoted]:
             files = tuple(path for path in linked(page, below) if path.suffix == ".csv" and path.stem != "comparisons")
             if table.startswith("|") and files:
                 head, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
-                columns = [cell.split(",")[0] for cell in head[1:]]
+                columns = [named(cell) for cell in head[1:]]
                 cells = {(row[0], name): cell for row in rows for name, cell in zip(columns, row[1:], strict=True)}
                 found.append(Quoted(f"{page.name}:{line}", cells, files))
     return found
@@ -68,10 +75,11 @@ def sections() -> list[tuple[str, str, tuple[Path, ...]]]:
 
 def lines_of(path: Path) -> list[dict[str, str]]:
     if path.suffix == ".json":
-        lines = json.loads(path.read_text(encoding="utf-8"))["correlations"]
+        told = json.loads(path.read_text(encoding="utf-8"))
+        lines = told.get("correlations") or [one for claim in told["claims"] for one in claim["comparisons"]]
         return [{name: "" if figure is None else str(figure) for name, figure in line.items()} for line in lines]
     with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+        return [{"row": line.get("text", ""), "dataset": "", **line} for line in csv.DictReader(file)]
 
 
 def says(quoted: str, figure: str) -> bool:
@@ -93,11 +101,14 @@ def figures_of(line: dict[str, str]) -> Iterator[tuple[str, tuple[str, str, str,
 def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
     lines = [line for path in quoted.files for line in lines_of(path)]
     several = len({line["dataset"] for line in lines}) > 1
-    told = [
-        ((f"{line['row']} ({line['dataset']})" if several else line["row"], column), figure)
-        for line in lines
-        for column, figure in figures_of(line)
-    ]
+    by_seed = len({line.get("seed") for line in lines}) > 1
+    told = []
+    for line in lines:
+        row = f"{line['row']} ({line['dataset']})" if several else line["row"]
+        told += [
+            ((row, f"{column}, seed {line['seed']}" if by_seed else column), figure)
+            for column, figure in figures_of(line)
+        ]
     figures = dict(told)
     assert len(figures) == len(told), f"{quoted.place}: a row stands twice in what it quotes, so none can be meant"
     for place, cell in quoted.cells.items():
@@ -105,7 +116,9 @@ def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
             assert not figures[place][0], f"{quoted.place}, {place}: the file has {figures[place][0]}"
             continue
         match = CELL.fullmatch(cell)
-        assert match, f"{quoted.place}, {place}: {cell!r} is no figure"
+        if match is None:
+            assert cell == figures[place][0], f"{quoted.place}, {place}: {cell!r} for {figures[place][0]!r}"
+            continue
         for number, figure in zip(match.groups(), figures[place], strict=True):
             assert number is None or says(number, figure), f"{quoted.place}, {place}: {number} for {figure}"
 
@@ -128,6 +141,7 @@ def test_the_guard_guards() -> None:
     pages = {quoted.place.partition(":")[0] for quoted in quoted_tables()}
     assert pages >= {"README.md", "findings.md", "workstation.md"}
     assert any(INTERVAL.search(text) for _, text, _ in sections())
+    assert named("lipschitz, mean L_x, seed 0") == "lipschitz, seed 0"
     assert says("60.8", "60.80")
     assert says("−1.1", "-1.14")
     assert not says("60.9", "60.80")

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -44,9 +43,9 @@ def test_no_published_report_holds_an_image() -> None:
 
 
 @pytest.mark.parametrize("folder", [path.name for path in PUBLISHED.glob("*/") if (path / "plans").is_dir()])
-def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str, tmp_path: Path) -> None:
+def test_the_committed_plans_are_what_the_experiment_plans_today(folder: str) -> None:
     experiment = load_experiment([ROOT / f"workflow/experiments/{folder}.yaml"], ROOT / "config.yaml")
-    plan = make_plan(experiment, tmp_path)
+    plan = make_plan(experiment, PUBLISHED / folder)
     committed = {path.stem: json.loads(path.read_text()) for path in (PUBLISHED / folder / "plans").glob("*.json")}
     assert json.loads(json.dumps(assumed(experiment))) == committed.pop("assumptions")
     if listed := committed.pop("certificates", {}).get("certificates", []):
@@ -162,7 +161,15 @@ def test_publishing_again_plans_anew_for_the_published_outcomes(project: Project
     assert done.returncode == 0, done.stdout
     assert "Fast" in (project.root / "results/published/tiny/tables/table1.txt").read_text()
     assert {path: path.read_bytes() for path in outcomes} == outcomes
-    project.edit("tiny.yaml", "epsilon: 0.1}", "epsilon: 0.2}")
+    project.edit("tiny.yaml", "attacks:\n", "attacks:\n  far: {kind: fgsm, label: Far, epsilon: 0.2}\n")
+    project.edit("tiny.yaml", "attacks: [clean, fgsm]", "attacks: [clean, fgsm, far]")
+    done = project.command(*publish, "--again", "--so-far", *project.configfiles())
+    assert done.returncode == 0, done.stdout
+    assert {path: path.read_bytes() for path in outcomes} == outcomes
+    gaps = json.loads((project.root / "results/published/tiny/gaps.json").read_text())
+    assert len(gaps) == 2 * len({path.parent for path in outcomes})
+    assert all(path.startswith("attack/") for path in gaps)
+    project.edit("tiny.yaml", "epsilon: 0.1}", "epsilon: 0.3}")
     done = project.command(*publish, "--again", *project.configfiles())
     assert done.returncode == 1
     assert "not made yet" in done.stdout

@@ -96,7 +96,7 @@ def test_no_picture_is_published(plan_of: Callable[..., Plan]) -> None:
 
 
 def test_snakemake_makes_them_and_a_table_by_hand_shows_what_is_there(project: Project) -> None:
-    job = only(make_plan(load_experiment([project.root / "tiny.yaml"], ROOT / "config.yaml"), project.root))
+    job = only(make_plan(load_experiment([project.root / "tiny.yaml"], ROOT / "config.yaml"), project.root / "results"))
     done = project.snakemake(job.file("pictures"))
     assert done.returncode == 0, done.stdout
     whole = (project.root / job.file("pictures")).read_bytes()

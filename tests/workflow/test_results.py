@@ -19,7 +19,7 @@ from workflow.planning.tables import make_plan
 
 
 def plan_of(project: Project) -> Plan:
-    return make_plan(load_experiment([TINY], ROOT / "config.yaml"), project.root)
+    return make_plan(load_experiment([TINY], ROOT / "config.yaml"), project.root / "results")
 
 
 def manifests(project: Project) -> dict[PlannedJob, Any]:

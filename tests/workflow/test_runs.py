@@ -218,7 +218,7 @@ def test_planning_loads_neither_torch_nor_numpy() -> None:
 def test_snakemake_plans_every_training_of_the_paper(fresh: Project) -> None:
     done = fresh.command("snakemake", "-n", "--cores", "1", "--quiet", "rules", "--configfile",
                          "workflow/experiments/paper.yaml")  # fmt: skip
-    plan = make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), fresh.root)
+    plan = make_plan(load_experiment([EXPERIMENTS / "paper.yaml"], ROOT / "config.yaml"), fresh.root / "results")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
     assert done.returncode == 0, done.stdout
     assert counts["train"] == str(len(plan.train))

@@ -31,7 +31,7 @@ from workflow.planning.certificates import OTHER
 from workflow.planning.experiment import DEAR
 from workflow.planning.jobs import Job, Plan, prepared_by
 from workflow.planning.sizes import dataset_of, sizes
-from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, LONG, PRETRAIN, TRAIN
+from workflow.planning.stages import ATTACK, CERTIFY, LIPSCHITZ, LONG, PRETRAIN, RESULTS, TRAIN
 from workflow.planning.tables import make_plan
 
 HOUR, GIB = 3600, 2**30
@@ -225,7 +225,7 @@ class Estimator:
     def _sizes(self, job: Job) -> Sizes:
         """The sizes of a job's data set; ConfigError where only its preparation will tell them."""
         data = prepared_by(self._makers, job)
-        have = sizes(self.plan, data, self.root)
+        have = sizes(self.plan, data, self.root / RESULTS)
         if have.train is None or have.test is None or have.side is None:
             raise ConfigError(
                 f"datasets.{dataset_of(data)}: how many images of what size it has is known once they are prepared; run"

@@ -22,10 +22,9 @@ from workflow.planning.claims import own_claims
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import Plan, told
 from workflow.planning.report import reported
-from workflow.planning.stages import STAGES
+from workflow.planning.stages import RESULTS, STAGES
 from workflow.planning.tables import make_plan
 
-RESULTS = "results/"
 LAYOUT = """`tables/` holds the tables, every pair of their rows (`comparisons.csv`), whether claims hold (`claims.csv`,
 `claims.json`) and what the experiment assumes (`assumptions.md`); `plans/` which run stands in which cell, `attack/`
 every image's outcome, `certify/` the certificates where there are any, `train/` the histories, and each folder its
@@ -47,9 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     experiment = given_by(args).experiment()
     folder = published_folder(experiment)
     source = folder if args.again else Path(RESULTS)
-    plan = make_plan(experiment, folder if args.again else Path())
+    plan = make_plan(experiment, source)
     wanted = {path.removeprefix(RESULTS): is_manifest for path, is_manifest in _sources(plan).items()}
-    if args.again:  # no published outcome rests on these, and tables and report name what they lack
+    if args.again and not args.so_far:  # no published outcome rests on these, and tables and report name what they lack
         wanted = {
             path: is_manifest
             for path, is_manifest in wanted.items()

@@ -27,7 +27,7 @@ from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.checks import check_method
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, DataJob, Job, Plan, Training
-from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN, WEIGHTS
+from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN, WEIGHTS, within
 
 ATTACK_SEED = 0
 NAMED_DIFFERENCES = 4
@@ -37,9 +37,9 @@ code_of = cache(code_digest)
 class Planner:
     """Builds a Plan; jobs that several tables ask for are made once."""
 
-    def __init__(self, experiment: Experiment, root: Path) -> None:
+    def __init__(self, experiment: Experiment, results: Path) -> None:
         self.experiment = experiment
-        self.root = root
+        self.results = results
         self.plan = Plan(experiment)
         self._trainings: dict[tuple[str, str, str], Training] = {}
         self._attacks: dict[tuple[tuple[str, int], ...], tuple[str, tuple[str, ...]]] = {}
@@ -220,7 +220,7 @@ class Planner:
             trained = self.plan.train.get(train_key) or self.plan.weights[train_key]
             inputs = {"checkpoint": trained.file("checkpoint"), "test": trained.inputs["test"]}
             found[train_key] = {}
-            folder = self.root / Path(ATTACK.file("manifest", f"{train_key}/any")).parent
+            folder = within(self.results, ATTACK.file("manifest", f"{train_key}/any")).parent
             for name, members, resources in attack_jobs(attacks, self.experiment.separate_attacks, folder):
                 settings, components = self._told(members)
                 key = f"{train_key}/{name}"

@@ -5,7 +5,9 @@ What a job reads and is told is the planner's (runs.py, tables.py), how its comm
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+RESULTS = "results/"  # of every file of a plan, before what it is called in any other folder of outcomes
 # What jobs ask of the scheduler by default; the keys are those of an experiment's `resources`. Stages of which one job
 # holds up all others take more threads; runs and attacks are many and keep the cores busy with one each.
 RESOURCES: Mapping[str, Mapping[str, int]] = {
@@ -62,11 +64,16 @@ class Stage:
 
     def resumed(self, key: str) -> str:
         """The folder that the job `key` holds while it runs, with what a next attempt goes on from."""
-        return f"results/resume/{self.resume}/{key}"
+        return f"{RESULTS}resume/{self.resume}/{key}"
+
+
+def within(results: Path, file: str) -> Path:
+    """A file of a plan where not results/ but another folder holds the outcomes, such as a published one."""
+    return results / file.removeprefix(RESULTS)
 
 
 def _below(place: str, **files: str) -> dict[str, str]:
-    return {name: f"results/{place}{file}" for name, file in files.items()}
+    return {name: f"{RESULTS}{place}{file}" for name, file in files.items()}
 
 
 def _tables(name: str, module: str, *, manifest: str = ".json", **files: str) -> Stage:

@@ -26,7 +26,7 @@ from workflow.planning.pictures import pictures
 from workflow.planning.report import report
 from workflow.planning.runs import Planner, code_of
 from workflow.planning.sizes import refuse_what_cannot_be
-from workflow.planning.stages import COMPARISONS, FIGURE, TABLE
+from workflow.planning.stages import COMPARISONS, FIGURE, RESULTS, TABLE
 
 PAPER = ROOT / "stages/tables/paper.csv"
 LISTED = (
@@ -42,9 +42,9 @@ class PlannedRow(NamedTuple):
     trained: list[ClassifierJob]
 
 
-def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
-    """The plan of an experiment; `root` is where results/ lies, looked at only for finished attack jobs to keep."""
-    planner = Planner(experiment, root)
+def make_plan(experiment: Experiment, results: Path = Path(RESULTS)) -> Plan:
+    """The plan of an experiment; `results` is looked into for finished attack jobs to keep, and sizes of data sets."""
+    planner = Planner(experiment, results)
     attacks = {key: attack.model_copy(update={"label": ""}) for key, attack in experiment.attacks.items()}
     ids = {key: attack_id(attack) for key, attack in attacks.items()}
     rows = {name: _rows(planner, name, table) for name, table in experiment.tables.items()}
@@ -56,7 +56,7 @@ def make_plan(experiment: Experiment, root: Path = Path()) -> Plan:
                 wanted.setdefault(trained.key, {}).update({ids[key]: attacks[key] for key in table.attacks})
     jobs = planner.attack_all(wanted)
     plan = planner.plan
-    refuse_what_cannot_be(plan, root)
+    refuse_what_cannot_be(plan, results)
     every = [planned for planned_rows in rows.values() for planned in planned_rows]
     certified = certify(plan, every)
     for name, table in experiment.tables.items():

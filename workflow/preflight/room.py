@@ -45,7 +45,7 @@ class Made:
 
 def still_made(plan: Plan, jobs: list[Job], root: Path) -> Made:
     """What the jobs will leave in results/, and hold there for a while."""
-    makers, known = plan.makers(), {key: sizes(plan, data, root) for key, data in plan.data.items()}
+    makers, known = plan.makers(), {key: sizes(plan, data, root / "results") for key, data in plan.data.items()}
     size, unknown, states = 0.0, 0, []
     for job in jobs:
         size += SMALL

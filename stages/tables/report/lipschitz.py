@@ -36,17 +36,19 @@ class Correlation(Read):
     x: str
     y: str
     n: int
+    rows: int
     rho: float | None
     low: float | None
     high: float | None
 
     def words(self, attack: str) -> str:
         """What goes with what, and how closely."""
+        count = f"n = {self.n}" if self.n == self.rows else f"n = {self.n} of {self.rows} rows"
         if self.rho is None:
-            told = f"too few, or all alike (n = {self.n})"
+            told = f"too few, or all alike ({count})"
         else:
             interval = f" [{self.low:.2f}, {self.high:.2f}]" if self.low is not None and self.high is not None else ""
-            told = f"ρ = {self.rho:.2f}{interval}, n = {self.n}".replace("-", "−")
+            told = f"ρ = {self.rho:.2f}{interval}, {count}".replace("-", "−")
         return f"{named(self.x, attack)} and {named(self.y, attack)}: {told}"
 
 

@@ -71,11 +71,26 @@ def test_correlations_are_those_of_a_data_sets_lines(tmp_path: Path) -> None:
     assert len(found) == 4
     for dataset, sign in (("one", 1), ("other", -1)):
         losses = found[dataset, "lsp_loss", "lipschitz"]
-        assert losses["n"] == 5
-        assert losses["rho"] == pytest.approx(spearman([(sign * loss, c) for c, loss, _ in numbers])["rho"])
+        assert (losses["n"], losses["rows"]) == (5, 5)
+        assert losses["rho"] == pytest.approx(spearman([(sign * loss, c) for c, loss, _ in numbers], "abcde")["rho"])
         robust = found[dataset, "lipschitz", "robust_accuracy"]
-        assert robust["rho"] == pytest.approx(spearman([(c, r) for c, _, r in numbers])["rho"])
+        assert robust["rho"] == pytest.approx(spearman([(c, r) for c, _, r in numbers], "abcde")["rho"])
         assert robust["low"] <= robust["rho"] <= robust["high"]
+
+
+def test_an_interval_draws_rows_with_their_seeds(tmp_path: Path) -> None:
+    numbers = [(1.0, 0.3, 9), (2.0, 0.1, 7), (3.0, 0.5, 8), (4.0, 0.4, 2), (5.0, 0.9, 3)]
+    once, twice = (
+        [
+            checkpoint(tmp_path, f"{place}-{seed}", [c] * 2, loss, robust, row=f"row {place}")
+            for place, (c, loss, robust) in enumerate(numbers)
+            for seed in range(seeds)
+        ]
+        for seeds in (1, 2)
+    )
+    for one, two in zip(*(listed(tmp_path, given)[1]["correlations"] for given in (once, twice)), strict=True):
+        assert (one["n"], two["n"], one["rows"], two["rows"]) == (5, 10, 5, 5)
+        assert [two[name] for name in ("rho", "low", "high")] == [one[name] for name in ("rho", "low", "high")]
 
 
 def test_what_is_missing_is_left_empty_or_named_and_the_others_stand(
