@@ -1,5 +1,7 @@
 """Spearman's correlation is scipy's, and its interval covers as it should, also where seeds of a method are alike."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -22,7 +24,7 @@ def with_seeds(pairs: Pairs, seeds: int, spread: float) -> tuple[Pairs, list[int
     return told, [method for method in range(len(pairs)) for _ in range(seeds)]
 
 
-def apart(pairs: Pairs) -> range:
+def apart(pairs: Sequence[object]) -> range:
     return range(len(pairs))
 
 
