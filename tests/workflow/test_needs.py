@@ -96,7 +96,7 @@ def test_the_sizes_of_prepared_images_are_held_against_the_plan(tmp_path: Path) 
     overlay.write_text("datasets: {digits: {data: {source: image-folder, folder: /x, train_images: null}}}")
 
     def plan() -> Plan:
-        return make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path)
+        return make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path / "results")
 
     manifest = tmp_path / next(iter(plan().data.values())).file("manifest")
     manifest.parent.mkdir(parents=True)

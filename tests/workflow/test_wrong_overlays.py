@@ -236,10 +236,10 @@ OWN = {
 ALL = NINE | OWN
 
 
-def line_of(overlay: Path, folder: Path) -> str:
-    """The line that an overlay on the tiny experiment ends in."""
+def line_of(overlay: Path, results: Path) -> str:
+    """The line that an overlay on the tiny experiment ends in, with those outcomes."""
     with pytest.raises(ConfigError) as caught:
-        make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), folder)
+        make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), results)
     return str(caught.value)
 
 
@@ -258,9 +258,10 @@ def test_the_classes_of_prepared_images_are_held_against_the_attack(tmp_path: Pa
     overlay.write_text(
         "datasets: {digits: {data: {source: parquet, folder: /x}}}\nattacks: {fgsm: {kind: autoattack, epsilon: 0.1}}"
     )
-    plan = make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), tmp_path)
+    results = tmp_path / "results"
+    plan = make_plan(load_experiment([TINY, overlay], ROOT / "config.yaml"), results)
     manifest = tmp_path / next(iter(plan.data.values())).file("manifest")
     manifest.parent.mkdir(parents=True)
     counted = {"images": 200, "shape": [3, 48, 48], "class_counts": [100, 100]}
     manifest.write_text(json.dumps({"facts": {"train": counted, "test": counted}}))
-    assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, tmp_path)
+    assert "autoattack needs 4 classes or more and the data set has 2" in line_of(overlay, results)
