@@ -9,8 +9,9 @@ WORDS = {"fail": "failed", "warn": "warned"}
 
 
 def certificate_notes(plan: Plan, root: Path) -> list[str]:
-    """A sentence for those that pass, and one for each that does not: which checks, and where the evidence is."""
+    """A sentence for those that pass, those that are missing, and each that does not pass: which checks, and where."""
     passed: dict[str, dict[str, list[str]]] = {}
+    missing: dict[str, list[str]] = {}
     others: list[str] = []
     blocks = plan.blocks()
     for row in (row for block in blocks for row in block):
@@ -19,18 +20,20 @@ def certificate_notes(plan: Plan, root: Path) -> list[str]:
             if run.certificate is None:
                 continue
             found = read_certificate(root / run.certificate)
-            one = name if len(row.runs) == 1 else f"{name} (seed {run.seed})"
+            seed = [str(run.seed)] if len(row.runs) > 1 else []
             if found is None:
-                others.append(f"{one}: its certificate is missing ({run.certificate}).")
+                missing.setdefault(name, []).extend(seed)
             elif found["verdict"] == "pass":
                 under = f"L∞, ε = {255 * found['epsilon']:.3g}/255, n = {found['images']}"
-                seeds = passed.setdefault(under, {}).setdefault(name, [])
-                seeds += [str(run.seed)] if len(row.runs) > 1 else []
+                passed.setdefault(under, {}).setdefault(name, []).extend(seed)
             else:
+                one = _listed({name: seed})
                 checks = [f"{check} {word}" for verdict, word in WORDS.items() for check in named(found, verdict)]
                 evidence = Path(run.certificate).with_suffix(".md")
                 others.append(f"Certificate of {one}: {found['verdict']}: {'; '.join(checks)}; see {evidence}.")
-    return [f"Certificates that pass ({under}): {_listed(names)}." for under, names in passed.items()] + others
+    notes = [f"Certificates that pass ({under}): {_listed(names)}." for under, names in passed.items()]
+    notes += [f"Certificates that are missing: {_listed(missing)}."] if missing else []
+    return notes + others
 
 
 def _listed(names: dict[str, list[str]]) -> str:

@@ -3,7 +3,8 @@
 A table is a quotation where the paragraph below it links to tables/….csv: its first column holds rows of that file,
 with the data set in parentheses where the file has several, the head of each other column a column of it up to a comma
 and, where the file has a line a seed, its "seed N". Words in a cell are those of the file, a dash is a figure that it
-does not have, and a claim's row is its text. A section's intervals are those of the files that it links to.
+does not have, and a claim's row is its text. A section's intervals are those of the files that it links to; before each
+stands its figure, of either sign, and the next "adjusted p" after it is its own or that of a claim that rests on it.
 """
 
 import csv
@@ -22,6 +23,8 @@ LINK = re.compile(r"\]\((\S*results/published/\S+/tables/(?:[\w-]+\.csv|(?:lipsc
 NUMBER = r"[−-]?\d+(?:\.\d+)?"
 CELL = re.compile(rf"({NUMBER})(?: ± ({NUMBER}))?(?: \[({NUMBER}), ({NUMBER})\])?")
 INTERVAL = re.compile(rf"\[({NUMBER}), ({NUMBER})\]")
+ADJUSTED = re.compile(r"adjusted\s+p\s+(\d+(?:\.\d+)?(?:e[−-]\d+)?)")
+OF_INTERVALS = {"low": ("difference", "rho"), "wilson_low": ("accuracy",)}  # of others the name without _low
 
 
 class Quoted(NamedTuple):
@@ -76,7 +79,11 @@ def sections() -> list[tuple[str, str, tuple[Path, ...]]]:
 def lines_of(path: Path) -> list[dict[str, str]]:
     if path.suffix == ".json":
         told = json.loads(path.read_text(encoding="utf-8"))
-        lines = told.get("correlations") or [one for claim in told["claims"] for one in claim["comparisons"]]
+        lines = told.get("correlations") or [
+            {**one, "claim_holm": claim["checkpoints"]["holm"]}
+            for claim in told["claims"]
+            for one in claim["comparisons"]
+        ]
         return [{name: "" if figure is None else str(figure) for name, figure in line.items()} for line in lines]
     with path.open(encoding="utf-8", newline="") as file:
         return [{"row": line.get("text", ""), "dataset": "", **line} for line in csv.DictReader(file)]
@@ -123,18 +130,54 @@ def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
             assert number is None or says(number, figure), f"{quoted.place}, {place}: {number} for {figure}"
 
 
+class Figure(NamedTuple):
+    """A figure of a file with its interval, and the p that Holm's adjustment leaves it, where it has one."""
+
+    value: str
+    low: str
+    high: str
+    holm: tuple[str, ...]
+
+    def has(self, low: str, high: str) -> bool:
+        return says(low, self.low) and says(high, self.high)
+
+    def negative(self) -> "Figure":
+        value, low, high = (str(-float(number)) for number in (self.value, self.high, self.low))
+        return self._replace(value=value, low=low, high=high)
+
+
+def figures_with_intervals(files: tuple[Path, ...]) -> list[Figure]:
+    found = []
+    for line in (line for path in files for line in lines_of(path)):
+        holm = tuple(line[name] for name in ("holm_p", "claim_holm") if line.get(name))
+        for low in (name for name, figure in line.items() if name.endswith("low") and figure):
+            names = OF_INTERVALS.get(low, (low.removesuffix("_low"),))
+            value = next(line[name] for name in names if name in line)
+            found.append(Figure(value, line[low], line[f"{low.removesuffix('low')}high"], holm))
+    return found + [figure.negative() for figure in found]
+
+
 @pytest.mark.parametrize(("heading", "text", "files"), [pytest.param(*part, id=part[0]) for part in sections()])
 def test_a_quoted_interval_is_one_of_its_files(heading: str, text: str, files: tuple[Path, ...]) -> None:
-    figures = [
-        (line[low], line[f"{low.removesuffix('low')}high"])
-        for path in files
-        for line in lines_of(path)
-        for low in line
-        if low.endswith("low") and line[low]
-    ]
-    figures += [(str(-float(high)), str(-float(low))) for low, high in figures]
-    for low, high in INTERVAL.findall(text):
-        assert any(says(low, a) and says(high, b) for a, b in figures), f"{heading}: no file has [{low}, {high}]"
+    assert wrong_intervals(text, figures_with_intervals(files)) == [], heading
+
+
+def wrong_intervals(text: str, figures: list[Figure]) -> list[str]:
+    """The intervals of a text that no figure has, or none that stands before it, or none with the p after it."""
+    wrong = []
+    quoted = list(INTERVAL.finditer(text))
+    ends = [0, *(match.end() for match in quoted), len(text)]
+    for before, match, after in zip(ends, quoted, ends[2:], strict=False):
+        numbers = re.findall(r"\d+(?:\.\d+)?", text[before : match.start()])
+        adjusted = ADJUSTED.search(text[match.end() : after])
+        if not any(
+            figure.has(*match.groups())
+            and any(says(number, figure.value.lstrip("-")) for number in numbers)
+            and (adjusted is None or any(says(adjusted[1], p) for p in figure.holm))
+            for figure in figures
+        ):
+            wrong.append(match[0])
+    return wrong
 
 
 def test_the_guard_guards() -> None:
@@ -142,6 +185,12 @@ def test_the_guard_guards() -> None:
     assert pages >= {"README.md", "findings.md", "workstation.md"}
     assert any(INTERVAL.search(text) for _, text, _ in sections())
     assert named("lipschitz, mean L_x, seed 0") == "lipschitz, seed 0"
+    figures = [Figure("-4.30", "-6.90", "-1.70", ("0.0102",))]
+    figures += [figure.negative() for figure in figures]
+    for right in ("4.3 [1.7, 6.9]", "−4.3 points [−6.9, −1.7], adjusted p 0.010"):
+        assert wrong_intervals(right, figures) == []
+    for wrong in ("4.2 [1.7, 6.9]", "4.3 [1.6, 6.9]", "[1.7, 6.9]", "4.3 [1.7, 6.9], adjusted p 0.004"):
+        assert len(wrong_intervals(wrong, figures)) == 1
     assert says("60.8", "60.80")
     assert says("−1.1", "-1.14")
     assert not says("60.9", "60.80")

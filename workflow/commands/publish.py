@@ -3,11 +3,12 @@
 Per-example outcomes, histories, manifests and the tables' plans; no checkpoint and no image. From these files alone the
 tables are then made, here and by `make published`, so that they cannot be another plan's. An experiment
 with overlays has a folder of its own. With --again the outcomes are those published before: for a change of titles,
-notes or layout that no run depends on. With --so-far what is not made yet is a gap in the tables, and `gaps.json` lists
-it: for experiments of days.
+notes or layout that no run depends on, and for an experiment that has grown. With --so-far what is not made yet is a
+gap in the tables, and `gaps.json` lists it: for experiments of days. What was published before may be no gap.
 """
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,15 @@ def main(argv: list[str] | None = None) -> None:
     source = folder if args.again else Path(RESULTS)
     plan = make_plan(experiment, source)
     wanted = {path.removeprefix(RESULTS): is_manifest for path, is_manifest in _sources(plan).items()}
-    if args.again and not args.so_far:  # no published outcome rests on these, and tables and report name what they lack
-        wanted = {
-            path: is_manifest
-            for path, is_manifest in wanted.items()
-            if (source / path).is_file() or not path.startswith(("certify/", "lipschitz/"))
-        }
     there = {path: is_manifest for path, is_manifest in wanted.items() if (source / path).is_file()}
     gaps = [path for path in wanted if path not in there]
-    if gaps and not args.so_far:
-        missing = f"{source / gaps[0]}: not made yet ({len(gaps)} missing)"
+    # published outcomes do not rest on the certificates and Lipschitz constants that the experiment has got since
+    needed = [path for path in gaps if not (args.again and path.startswith(("certify/", "lipschitz/")))]
+    if needed and not args.so_far:
+        missing = f"{source / needed[0]}: not made yet ({len(needed)} missing)"
         raise ArtifactError(f"{missing}; run snakemake first, or publish --so-far")
+    if args.so_far:
+        _refuse_to_lose(folder, there)
     fresh = folder.with_name(f".{folder.name}")
     shutil.rmtree(fresh, ignore_errors=True)
     for path, is_manifest in there.items():
@@ -75,6 +74,17 @@ def main(argv: list[str] | None = None) -> None:
     make(folder.absolute())
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"published: {folder}/, {size / 1e6:.1f} MB")
+
+
+def _refuse_to_lose(folder: Path, kept: Iterable[str]) -> None:
+    """ArtifactError where a published folder holds an outcome that is not kept: it may be all that is left of days."""
+    stages = {Path(file).relative_to(RESULTS).parts[0] for stage in STAGES for file in stage.files.values()}
+    held = {str(path.relative_to(folder)) for stage in stages for path in (folder / stage).rglob("*") if path.is_file()}
+    if lost := sorted(held - set(kept)):
+        raise ArtifactError(
+            f"{folder / lost[0]}: published, and not among what is made so far ({len(lost)} such files), so it would be"
+            f" lost; copy it to {RESULTS}, or remove it there if it is to go"
+        )
 
 
 def _write_plans(plan: Plan, folder: Path) -> None:

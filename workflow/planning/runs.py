@@ -27,7 +27,18 @@ from workflow.planning.attack_jobs import attack_jobs
 from workflow.planning.checks import check_method
 from workflow.planning.experiment import Experiment
 from workflow.planning.jobs import AttackJob, ClassifierJob, DataJob, Job, Plan, Training
-from workflow.planning.stages import ATTACK, DATA, EMBED, INDEX, NEIGHBORS, PRETRAIN, STRUCTURE, TRAIN, WEIGHTS, within
+from workflow.planning.stages import (
+    ATTACK,
+    DATA,
+    EMBED,
+    INDEX,
+    NEIGHBORS,
+    PRETRAIN,
+    STRUCTURE,
+    TRAIN,
+    WEIGHTS,
+    in_folder,
+)
 
 ATTACK_SEED = 0
 NAMED_DIFFERENCES = 4
@@ -220,7 +231,7 @@ class Planner:
             trained = self.plan.train.get(train_key) or self.plan.weights[train_key]
             inputs = {"checkpoint": trained.file("checkpoint"), "test": trained.inputs["test"]}
             found[train_key] = {}
-            folder = within(self.results, ATTACK.file("manifest", f"{train_key}/any")).parent
+            folder = in_folder(self.results, ATTACK.file("manifest", f"{train_key}/any")).parent
             for name, members, resources in attack_jobs(attacks, self.experiment.separate_attacks, folder):
                 settings, components = self._told(members)
                 key = f"{train_key}/{name}"

@@ -6,14 +6,14 @@ from stages.core.config.known import Known, known, measured
 from stages.core.errors import ArtifactError, ConfigError
 from stages.core.manifests import read_manifest
 from workflow.planning.jobs import Job, Plan
-from workflow.planning.stages import RESULTS, within
+from workflow.planning.stages import RESULTS, in_folder
 
 
 def sizes(plan: Plan, data: Job, results: Path = Path(RESULTS)) -> Known:
     """What is known of a data set: counted where its images are prepared, else what its config and source say."""
     declared = known(plan.experiment.datasets[dataset_of(data)].data)
     try:
-        return measured(read_manifest(within(results, data.file("manifest")))["facts"]).over(declared)
+        return measured(read_manifest(in_folder(results, data.file("manifest")))["facts"]).over(declared)
     except (ArtifactError, ValueError, KeyError, TypeError, AttributeError):  # not prepared yet, or damaged
         return declared
 

@@ -67,8 +67,8 @@ class Stage:
         return f"{RESULTS}resume/{self.resume}/{key}"
 
 
-def within(results: Path, file: str) -> Path:
-    """A file of a plan where not results/ but another folder holds the outcomes, such as a published one."""
+def in_folder(results: Path, file: str) -> Path:
+    """Where a file of a plan lies if `results`, such as a published folder, holds what results/ would."""
     return results / file.removeprefix(RESULTS)
 
 

@@ -30,7 +30,7 @@ class Checkpoint(Read):
 
 
 class Correlation(Read):
-    """Spearman's of two of their numbers on a data set, over n checkpoints."""
+    """Spearman's of two of their numbers on a data set, over n checkpoints of so many rows of the tables."""
 
     dataset: str
     x: str
@@ -43,7 +43,7 @@ class Correlation(Read):
 
     def words(self, attack: str) -> str:
         """What goes with what, and how closely."""
-        count = f"n = {self.n}" if self.n == self.rows else f"n = {self.n} of {self.rows} rows"
+        count = f"{self.n} checkpoints" + (f" of {self.rows} methods" if self.n != self.rows else "")
         if self.rho is None:
             told = f"too few, or all alike ({count})"
         else:

@@ -99,7 +99,7 @@ def test_a_model_that_says_the_same_of_everything_has_0() -> None:
     assert estimated(flat, inner_images(3), 0.5).tolist() == [0.0] * 3
 
 
-def test_more_starts_and_steps_find_no_less_than_the_first_of_them() -> None:
+def test_one_start_of_one_step_finds_less_than_many_of_more() -> None:
     model, images = convolutional(0), inner_images(4)
     with torch.no_grad():
         p = probabilities(model(images))

@@ -38,9 +38,9 @@ def test_a_note_says_who_passes_who_does_not_and_why_and_whose_is_missing(tmp_pa
     rows = [certified(name, name.upper()) for name in "abcd"] + [row("E", [run("e")])]
     assert certificate_notes(Plan.model_validate(plan(rows)), tmp_path) == [
         "Certificates that pass (L∞, ε = 8/255, n = 50): A.",
+        "Certificates that are missing: D.",
         "Certificate of B: warn: active test warned; see b.md.",
         "Certificate of C: fail: active test failed; see c.md.",
-        "D: its certificate is missing (d.json).",
     ]
 
 
@@ -48,10 +48,12 @@ def test_of_several_seeds_and_data_sets_it_says_which(tmp_path: Path) -> None:
     write(tmp_path / "a.json", "pass", {})
     write(tmp_path / "b.json", "warn", {})
     one, other = ({**run(name), "certificate": f"{name}.json"} for name in "ab")
-    runs = [one, {**one, "seed": 1}, {**other, "seed": 2}]
+    gone = {**run("c"), "certificate": "c.json"}
+    runs = [one, {**one, "seed": 1}, {**other, "seed": 2}, {**gone, "seed": 3}, {**gone, "seed": 4}]
     rows = [row("A", runs), row("A", [one], dataset="other", dataset_title="Other"), row("B", [one])]
     assert certificate_notes(Plan.model_validate(plan(rows)), tmp_path) == [
         "Certificates that pass (L∞, ε = 8/255, n = 50): A on Digits (seeds 0, 1), B on Digits, A on Other.",
+        "Certificates that are missing: A on Digits (seeds 3, 4).",
         "Certificate of A on Digits (seed 2): warn: active test warned; see b.md.",
     ]
 

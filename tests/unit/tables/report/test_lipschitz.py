@@ -19,8 +19,11 @@ def test_each_data_set_has_its_lines_and_two_charts_of_those_that_have_both_numb
         (loss_words, losses), (robust_words, robust) = block.correlations
         assert [(one.label, len(one.x)) for one in losses.series] == [("Vanilla", 1), ("LSP", 2)]  # one has no loss
         assert [(one.label, len(one.x)) for one in robust.series] == [("Vanilla", 2), ("LSP", 2)]
-        assert loss_words == "LSP loss at the kept epoch and mean L_x: ρ = 0.75 [−0.20, 1.00], n = 9"
-        assert robust_words == "mean L_x and robust accuracy in % (Vanilla): too few, or all alike (n = 9 of 3 rows)"
+        assert loss_words == "LSP loss at the kept epoch and mean L_x: ρ = 0.75 [−0.20, 1.00], 9 checkpoints"
+        assert (
+            robust_words
+            == "mean L_x and robust accuracy in % (Vanilla): too few, or all alike (9 checkpoints of 3 methods)"
+        )
         assert robust.series[1].x == [one.lipschitz for one in block.checkpoints if one.row == "LSP"]
         assert "nan" not in losses.svg()
 
