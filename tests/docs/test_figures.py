@@ -117,9 +117,12 @@ def test_a_quoted_table_holds_the_figures_of_its_file(quoted: Quoted) -> None:
             for column, figure in figures_of(line)
         ]
     figures = dict(told)
+    rows, columns = {row for row, _ in figures}, {column for _, column in figures}
     assert len(figures) == len(told), f"{quoted.place}: a row stands twice in what it quotes, so none can be meant"
     for place, cell in quoted.cells.items():
         if cell == "–":
+            assert place[0] in rows, f"{quoted.place}: no row {place[0]!r}"
+            assert place[1] in columns, f"{quoted.place}: no column {place[1]!r}"
             assert not figures.get(place, [""])[0], f"{quoted.place}, {place}: the file has {figures[place][0]}"
             continue
         match = CELL.fullmatch(cell)
