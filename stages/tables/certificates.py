@@ -63,8 +63,6 @@ def main(argv: list[str] | None = None) -> None:
             read = [(one, read_certificate(args.root / one.path)) for one in settings.certificates]
             write_text(output, csv_text(CSV_HEAD, [line(one, found) for one, found in read if found is not None]))
             facts["missing"] = [one.path for one, found in read if found is None]
-        for path in facts["missing"]:
-            log_line(f"certificates: missing {path}")
 
 
 def read_certificate(path: Path) -> dict[str, Any] | None:
@@ -72,7 +70,10 @@ def read_certificate(path: Path) -> dict[str, Any] | None:
     try:
         found = read_json(path)
         line_of = {key: found[key] for key in ("verdict", "epsilon", "images", "accuracies", "transferred", "checks")}
-    except (ArtifactError, KeyError, TypeError) as error:
+    except ArtifactError as error:
+        log_line(f"warning: {error}")
+        return None
+    except (KeyError, TypeError) as error:
         log_line(f"warning: {path}: no certificate ({type(error).__name__}: {error})")
         return None
     return line_of

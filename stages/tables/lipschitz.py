@@ -92,8 +92,6 @@ def main(argv: list[str] | None = None) -> None:
             write_text(outputs["csv"], csv_text(CSV_HEAD, [_cells(found) for found in lines]))
             write_json(outputs["json"], {"checkpoints": lines, "correlations": correlations(lines)})
             facts["missing"] = [one.path for one, found in read if found is None]
-        for path in facts["missing"]:
-            log_line(f"lipschitz: missing {path}")
 
 
 def line(one: Checkpoint, root: Path) -> dict[str, Any] | None:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stages.core.config.table_plan import Plan
 from stages.tables.certificates import main
 from stages.tables.certified import certificate_notes
@@ -58,7 +60,9 @@ def test_of_several_seeds_and_data_sets_it_says_which(tmp_path: Path) -> None:
     ]
 
 
-def test_the_list_holds_a_line_each_with_the_least_accuracy_under_anothers_images(tmp_path: Path) -> None:
+def test_the_list_holds_a_line_each_with_the_least_accuracy_under_anothers_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "a.json", "pass", {})
     write(tmp_path / "b.json", "fail", {"x": 70.0, "y": 60.0})
     one = {"dataset": "Digits", "method": "m", "seed": 0}
@@ -79,3 +83,4 @@ def test_the_list_holds_a_line_each_with_the_least_accuracy_under_anothers_image
     ]  # fmt: skip
     assert [second[name] for name in ("row", "transferred", "from", "failed")] == ["b", "60.00", "y", "active test"]
     assert json.loads((tmp_path / "out/certificates.json").read_text())["facts"]["missing"] == ["c.json"]
+    assert capsys.readouterr().err.count("c.json") == 1
