@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.code import source_file
 from stages.core.errors import ConfigError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Project
 from workflow.planning.jobs import Plan
 from workflow.planning.stages import (
     ASSUMPTIONS,
@@ -37,6 +37,20 @@ def test_the_cluster_examples_name_every_stage_that_asks_for_a_gpu() -> None:
     for path in ("workflow/profiles/slurm/config.yaml", "docs/cluster.md"):
         named = re.findall(r"^[# ]+(\w+): \{slurm_partition: gpu,", (ROOT / path).read_text(), re.MULTILINE)
         assert sorted(named) == sorted(asking), path
+
+
+def test_what_trainings_wait_for_begins_before_any_number_of_them_and_they_before_all_else(fresh: Project) -> None:
+    """Snakemake takes the jobs whose priorities sum up to the most; a job takes a machine's threads at most."""
+    done = fresh.snakemake("-n")
+    rules = re.findall(r"^rule (\w+):\n((?: {4}.*\n)*)", done.stdout, re.MULTILINE)
+    told = {rule: re.search(r"^ {4}priority: (\d+)$", lines, re.MULTILINE) for rule, lines in rules}
+    priorities = {rule: int(found[1]) if found else 0 for rule, found in told.items()}
+    before = {"data", "pretrain", "embed", "index", "neighbors", "structure"}
+    assert before < priorities.keys(), done.stdout
+    assert {rule: priority for rule, priority in priorities.items() if priority} == {
+        **dict.fromkeys(before, 1000),
+        "train": 1,
+    }
 
 
 @pytest.mark.parametrize("stage", ALL, ids=lambda stage: stage.name)

@@ -7,6 +7,7 @@ rule data:
         DATA.log("{data}"),
     benchmark:
         benchmark_of(DATA, "{data}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", DATA.resources)

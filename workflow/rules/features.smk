@@ -8,6 +8,7 @@ rule pretrain:
         PRETRAIN.log("{features}"),
     benchmark:
         benchmark_of(PRETRAIN, "{features}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", PRETRAIN.resources)
@@ -34,6 +35,7 @@ rule embed:
         EMBED.log("{features}"),
     benchmark:
         benchmark_of(EMBED, "{features}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", EMBED.resources)

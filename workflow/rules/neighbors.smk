@@ -7,6 +7,7 @@ rule index:
         INDEX.log("{neighbors}"),
     benchmark:
         benchmark_of(INDEX, "{neighbors}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", INDEX.resources)
@@ -29,6 +30,7 @@ rule neighbors:
         NEIGHBORS.log("{neighbors}"),
     benchmark:
         benchmark_of(NEIGHBORS, "{neighbors}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", NEIGHBORS.resources)

@@ -7,6 +7,7 @@ rule structure:
         STRUCTURE.log("{structure}"),
     benchmark:
         benchmark_of(STRUCTURE, "{structure}")
+    priority: FIRST
     conda:
         CONDA
     threads: resource("threads", STRUCTURE.resources)
