@@ -6,7 +6,7 @@ PEAKS = peaks(plan) if workflow.is_main_process else {}
 ASKED = {name: asked(experiment, name, PEAKS.get(name)) for name in RESOURCES}
 GROWING = ("mem_mb", "runtime")
 # The priority of what trainings wait for. Of the jobs that can start Snakemake takes those whose priorities sum up to
-# the most, so one that needs many threads must outweigh as many trainings, or it waits until these are all done.
+# the most, so one that needs many threads must outweigh as many trainings. It still waits for its threads to be free.
 FIRST = 1000
 # Snakemake takes braces in this path for wildcards, unless they are doubled.
 CONDA = f"{workflow.basedir}/envs/environment.yaml".replace("{", "{{").replace("}", "}}")
