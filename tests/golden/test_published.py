@@ -82,6 +82,12 @@ def test_publishing_keeps_all_that_the_tables_need_and_the_check_finds_a_changed
     done = project.command(*check)
     assert done.returncode == 1
     assert "table2.csv: differs from what its outcomes give" in done.stdout
+    plan = project.root / "results/published/tiny/plans/table2.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "title": 3}))
+    done = project.command(*check)
+    assert done.returncode == 1
+    assert "error: title: Input should be a valid string (given: 3)" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_what_is_not_made_yet_is_published_as_a_gap_if_that_is_asked_for(project: Project) -> None:

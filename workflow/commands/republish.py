@@ -7,13 +7,17 @@ byte as they are committed.
 import argparse
 import json
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Lock
 
 from stages.core.errors import ArtifactError
 from stages.core.files import packed_json
@@ -22,6 +26,9 @@ from workflow.commands.cli import ROOT, run
 COMPARED = (".csv", ".tex", ".txt", ".md", ".html")
 ASSUMPTIONS, CERTIFICATES, CLAIMS, LIPSCHITZ, REPORT = "assumptions", "certificates", "claims", "lipschitz", "report"
 LISTS = (ASSUMPTIONS, CERTIFICATES, CLAIMS, LIPSCHITZ, REPORT)
+PROCESSES = get_context("forkserver")  # whose processes begin with what takes most of a table's time, loaded once
+PROCESSES.set_forkserver_preload(["matplotlib.figure", "pandas", "scipy.stats", "stages.core.job.stage"])
+BOOKS = Lock()  # of processes that have ended: each is read once, by whichever thread starts or joins one
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,23 @@ def _jobs(folder: Path) -> Iterator[Job]:
 
 
 def _make(job: Job, folder: Path, out: Path) -> None:
-    command = [sys.executable, "-m", f"stages.{job.stage}", "--settings", job.settings]
+    words = ["--settings", job.settings, "--out", str(out), "--manifest", str(out / f"{job.name}{job.ending}")]
     if job.name != ASSUMPTIONS:  # it reads no file
-        command += ["--root", str(folder)]
-    subprocess.run(
-        [*command, "--out", str(out), "--manifest", str(out / f"{job.name}{job.ending}")], check=True, cwd=ROOT
-    )
+        words += ["--root", str(folder)]
+    process = PROCESSES.Process(target=_run_stage, args=(f"stages.{job.stage}", words))
+    with BOOKS:
+        process.start()
+    wait([process.sentinel])
+    with BOOKS:
+        process.join()
+    if process.exitcode:
+        raise subprocess.CalledProcessError(process.exitcode, ["python", "-m", f"stages.{job.stage}", *words])
+
+
+def _run_stage(module: str, words: list[str]) -> None:
+    """`python -m MODULE WORDS`, in a process that has loaded what tables need."""
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _compare(made: Path, committed: Path) -> None:
